@@ -1,0 +1,69 @@
+"""The command line: `python -m eval COMMAND`. Each command is a thin call of a module beside it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from talkcodec.errors import TalkcodecError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Bitrate against picture, landmark and identity error, beside conventional codecs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ModelsOption = Annotated[Path | None, typer.Option("--models", help="Folder with local instrument files.")]
+LandmarksOption = Annotated[str, typer.Option(help="Landmark instrument: mesh68, face-alignment, none.")]
+IdentityOption = Annotated[str, typer.Option(help="Identity instrument: mobilefacenet, none.")]
+
+
+def main() -> None:
+    """Run the command line; errors on purpose are one line on stderr and exit code 1."""
+    try:
+        app()
+    except TalkcodecError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)
+
+
+@app.command()
+def models(models: ModelsOption = None) -> None:
+    """Say which instruments are there, and how to get the others."""
+    from eval.instruments import available
+
+    table = Table("instrument", "measures", "", "where")
+    for row in available(models):
+        table.add_row(row.name, row.measures, "yes" if row.usable else "no", row.detail)
+    Console().print(table)
+
+
+@app.command()
+def score(
+    reference: Annotated[Path, typer.Option(help="The true clip: a video, or .npy of (T, H, W, 3).")],
+    generated: Annotated[list[Path], typer.Option(help="A clip to compare with it; may be given several times.")],
+    models: ModelsOption = None,
+    landmarks: LandmarksOption = "mesh68",
+    identity: IdentityOption = "mobilefacenet",
+    identity_every: Annotated[int, typer.Option(min=1, help="Embed each n-th frame only.")] = 1,
+    frames: Annotated[int | None, typer.Option(min=1, help="Compare the first frames only.")] = None,
+) -> None:
+    """Score generated clips against the true one; one JSON line each."""
+    from eval.clips import read_clip
+    from eval.instruments import open_instruments
+    from eval.metrics import observe, score_clip
+
+    instruments = open_instruments(models, landmarks, identity)
+    truth = read_clip(reference, frames)
+    seen = observe(truth.frames, instruments, identity_every)
+    for path in generated:
+        made = read_clip(path, frames)
+        scores = score_clip(truth.frames, made.frames, instruments, identity_every=identity_every, reference=seen)
+        print(json.dumps({"reference": str(reference), "generated": str(path), **scores.to_dict()}))
