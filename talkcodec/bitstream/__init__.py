@@ -1,0 +1,54 @@
+"""Bytes <-> values: quantiser, entropy coder, motion and keyframe units, messages, recordings.
+
+docs/bitstream.md is normative. Needs numpy and msgpack only; reads no clock and opens nothing by itself.
+"""
+
+from talkcodec.bitstream.keyframe import KeyframeUnit, parse_keyframe, serialize_keyframe
+from talkcodec.bitstream.messages import (
+    BundledUnit,
+    Bye,
+    Hello,
+    KeyframeAck,
+    KeyframePiece,
+    KeyframeRequest,
+    Message,
+    MotionBundle,
+    ReceiverReport,
+    parse,
+    serialize,
+)
+from talkcodec.bitstream.motion import HeldStates, MotionUnit, StateLookup, parse_motion, serialize_motion
+from talkcodec.bitstream.states import MotionState, MotionSteps, dequantise, quantise
+from talkcodec.bitstream.tables import MotionTable, generic_table, load_table, table_for_model
+from talkcodec.bitstream.timebase import TimeBase
+
+__all__ = [
+    "BundledUnit",
+    "Bye",
+    "HeldStates",
+    "Hello",
+    "KeyframeAck",
+    "KeyframePiece",
+    "KeyframeRequest",
+    "KeyframeUnit",
+    "Message",
+    "MotionBundle",
+    "MotionState",
+    "MotionSteps",
+    "MotionTable",
+    "MotionUnit",
+    "ReceiverReport",
+    "StateLookup",
+    "TimeBase",
+    "dequantise",
+    "generic_table",
+    "load_table",
+    "parse",
+    "parse_keyframe",
+    "parse_motion",
+    "quantise",
+    "serialize",
+    "serialize_keyframe",
+    "serialize_motion",
+    "table_for_model",
+]

@@ -1,0 +1,98 @@
+"""Motion states: what both ends hold, and how motion becomes one and back (docs/bitstream.md, section 4).
+
+A state is a vector of integers in a decorrelated domain. Float arithmetic happens before the rounding at the encoder
+and after the last integer at the decoder, never between: two machines that parse the same bytes hold the same state.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from talkcodec.errors import ConfigError, UsageError
+from talkcodec.types import Motion
+
+if TYPE_CHECKING:
+    from talkcodec.bitstream.tables import MotionTable
+
+__all__ = ["MAX_KEYPOINTS", "STATE_LIMIT", "STEP_UNIT", "MotionState", "MotionSteps", "dequantise", "quantise"]
+
+STEP_UNIT = 1 / 4096
+"""One unit of a step: in normalised coordinates for keypoints, in Jacobian entries for Jacobians."""
+
+MAX_STEP = 4096
+MAX_KEYPOINTS = 64
+STATE_LIMIT = 2**20 - 1
+"""Every coefficient of a state lies in [-STATE_LIMIT, STATE_LIMIT]."""
+
+KEYPOINT_LIMIT = 2.0
+JACOBIAN_LIMIT = 16.0
+
+
+@dataclass(frozen=True, slots=True)
+class MotionSteps:
+    """Quantiser steps in units of 1/4096; each in [1, 4096].
+
+    `keypoint_step=64` is 1/64 of the normalised coordinate, 2 pixels of 256.
+    """
+
+    keypoint_step: int = 32
+    jacobian_step: int = 64
+
+    def __post_init__(self) -> None:
+        for name, value in (("keypoint_step", self.keypoint_step), ("jacobian_step", self.jacobian_step)):
+            if not 1 <= value <= MAX_STEP:
+                raise ConfigError(f"{name} is {value}, expected 1 to {MAX_STEP} (units of 1/4096)")
+
+
+class MotionState(NamedTuple):
+    """The integers that both ends hold for one frame: (n,) coefficients, n = 2 K or, with Jacobians, 6 K."""
+
+    values: tuple[int, ...]
+
+
+def coefficient_count(keypoints: int, jacobians: bool) -> int:
+    """Length of a state for K keypoints."""
+    return keypoints * (6 if jacobians else 2)
+
+
+def quantise(motion: Motion, table: "MotionTable", steps: MotionSteps) -> MotionState:
+    """The nearest state of a motion.
+
+    Keypoints are clamped to [-2, 2] and Jacobian entries to [-16, 16] first: nothing wraps. A table without Jacobians
+    ignores those of the motion. Raises UsageError for another K, missing Jacobians, or values that are not finite.
+    """
+    if motion.keypoints.shape != (table.keypoints, 2):
+        raise UsageError(f"keypoints have shape {motion.keypoints.shape}, the table expects {(table.keypoints, 2)}")
+    parts = [np.clip(motion.keypoints.astype(np.float64).ravel(), -KEYPOINT_LIMIT, KEYPOINT_LIMIT)]
+    if table.jacobians:
+        if motion.jacobians is None or motion.jacobians.shape != (table.keypoints, 2, 2):
+            raise UsageError(f"the table codes Jacobians ({table.keypoints}, 2, 2), the motion has none of that shape")
+        parts.append(np.clip(motion.jacobians.astype(np.float64).ravel(), -JACOBIAN_LIMIT, JACOBIAN_LIMIT))
+    values = np.concatenate(parts)  # (n,): x0 y0 x1 y1 ... then the Jacobians row by row
+    if not np.isfinite(values).all():
+        raise UsageError("motion holds values that are not finite; the detector failed, send no unit for this frame")
+    scaled = (values - table.mean) / _step_vector(table, steps)
+    if table.transform is not None:
+        scaled = table.transform @ scaled
+    rounded = np.clip(np.rint(scaled), -STATE_LIMIT, STATE_LIMIT).astype(np.int64)
+    return MotionState(tuple(rounded.tolist()))
+
+
+def dequantise(state: MotionState, table: "MotionTable", steps: MotionSteps) -> Motion:
+    """The motion that a state stands for, float32; raises UsageError for a state of another length."""
+    if len(state.values) != table.coefficients:
+        raise UsageError(f"state has {len(state.values)} coefficients, the table expects {table.coefficients}")
+    scaled = np.array(state.values, np.float64)
+    if table.transform is not None:
+        scaled = table.transform.T @ scaled
+    values = (scaled * _step_vector(table, steps) + table.mean).astype(np.float32)
+    split = 2 * table.keypoints
+    jacobians = values[split:].reshape(table.keypoints, 2, 2) if table.jacobians else None
+    return Motion(values[:split].reshape(table.keypoints, 2), jacobians)
+
+
+def _step_vector(table: "MotionTable", steps: MotionSteps) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    vector = np.full(table.coefficients, steps.jacobian_step * STEP_UNIT)
+    vector[: 2 * table.keypoints] = steps.keypoint_step * STEP_UNIT
+    return vector
