@@ -18,15 +18,19 @@ from talkcodec.bitstream.messages import (
     serialize,
 )
 from talkcodec.bitstream.motion import HeldStates, MotionUnit, StateLookup, parse_motion, serialize_motion
+from talkcodec.bitstream.recording import RecordingReader, RecordingWriter
+from talkcodec.bitstream.records import AudioFormat, IndexEntry, RecordedAudio, RecordedUnit, RecordingHeader
 from talkcodec.bitstream.states import MotionState, MotionSteps, dequantise, quantise
 from talkcodec.bitstream.tables import MotionTable, generic_table, load_table, table_for_model
 from talkcodec.bitstream.timebase import TimeBase
 
 __all__ = [
+    "AudioFormat",
     "BundledUnit",
     "Bye",
     "HeldStates",
     "Hello",
+    "IndexEntry",
     "KeyframeAck",
     "KeyframePiece",
     "KeyframeRequest",
@@ -38,6 +42,11 @@ __all__ = [
     "MotionTable",
     "MotionUnit",
     "ReceiverReport",
+    "RecordedAudio",
+    "RecordedUnit",
+    "RecordingHeader",
+    "RecordingReader",
+    "RecordingWriter",
     "StateLookup",
     "TimeBase",
     "dequantise",

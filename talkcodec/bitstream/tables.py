@@ -146,7 +146,7 @@ def integer_frequencies(weights: npt.ArrayLike) -> npt.NDArray[np.int64]:
     total = 1 << FREQUENCY_BITS
     free = total - len(weights)
     exact = weights / weights.sum() * free
-    counts = np.floor(exact).astype(np.int64)
+    counts: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
     order = np.argsort(-(exact - counts), kind="stable")
     counts[order[: free - int(counts.sum())]] += 1
     counts += 1

@@ -11,7 +11,7 @@ __all__ = ["Value", "array", "binary", "boolean", "integer", "pack", "text", "un
 Value = Any
 """A msgpack value whose type and range are not checked yet."""
 
-MAX_ARRAY = 4096
+MAX_ARRAY = 256
 
 
 def pack(fields: list[Value]) -> bytes:
@@ -20,8 +20,8 @@ def pack(fields: list[Value]) -> bytes:
     return packed
 
 
-def unpack(data: bytes, limit_bytes: int) -> list[Value]:
-    """The fields of one msgpack array, its length and everything inside bounded by `limit_bytes`.
+def unpack(data: bytes, limit_bytes: int, limit_values: int = MAX_ARRAY) -> list[Value]:
+    """The fields of one msgpack array of at most `limit_values`, everything inside bounded by `limit_bytes`.
 
     Raises BitstreamError for anything else: other types, maps, extensions, trailing bytes, truncation.
     """
@@ -32,7 +32,7 @@ def unpack(data: bytes, limit_bytes: int) -> list[Value]:
             data,
             raw=False,
             use_list=True,
-            max_array_len=min(MAX_ARRAY, len(data)),
+            max_array_len=min(limit_values, len(data)),
             max_bin_len=len(data),
             max_str_len=len(data),
             max_map_len=0,
