@@ -33,17 +33,18 @@ class LiteNetworks:
 
     motion_size: side in pixels at which keypoints and dense motion are computed.
     skips: "bottleneck" warps the source features at the lowest scale only, as in the first-order
-        paper; "deformable" warps them at every scale (Siarohin et al., CVPR 2018).
+        paper (there quarter size, here all up to it); "deformable" warps every scale (Siarohin et al., CVPR 2018).
     references: how many source pictures the generator fuses by attention
         (Lathuilière et al., WACV 2020); 1 means no attention.
-    channels: generator widths at full, half, quarter, eighth and sixteenth size.
+    channels: generator widths at half, quarter, eighth and sixteenth size.
+    bottleneck_blocks: residual blocks at the smallest scale, where parameters are cheap.
     """
 
     motion_size: int = 64
-    detector_channels: tuple[int, ...] = (24, 48, 64, 96)
+    detector_channels: tuple[int, ...] = (24, 48, 96, 128)
     dense_channels: tuple[int, ...] = (32, 48, 64, 96)
-    channels: tuple[int, ...] = (8, 16, 32, 64, 96)
-    bottleneck_blocks: int = 4
+    channels: tuple[int, ...] = (32, 48, 64, 96)
+    bottleneck_blocks: int = 2
     skips: Literal["bottleneck", "deformable"] = "deformable"
     references: int = 1
 
@@ -119,7 +120,7 @@ PRESETS = {
             motion_size=32,
             detector_channels=(8, 16, 24),
             dense_channels=(12, 16, 24),
-            channels=(8, 8, 16, 24),
+            channels=(8, 12, 16, 24),
             bottleneck_blocks=1,
         ),
     ),

@@ -69,8 +69,9 @@ def soft_argmax(heatmap: Tensor, align_corners: bool) -> Tensor:
 
 def gaussian_heatmaps(keypoints: Tensor, grid: Tensor, variance: float) -> Tensor:
     """exp(-|z - p_k|^2 / (2 variance)) at each grid point (h, w, 2) -> (B, K, h, w) (eq. 6)."""
-    offsets = grid[None, None] - keypoints[:, :, None, None, :]
-    return torch.exp(-0.5 * offsets.square().sum(-1) / variance)
+    x = torch.exp(-0.5 * (grid[0, :, 0] - keypoints[..., :1]).square() / variance)  # (B, K, w)
+    y = torch.exp(-0.5 * (grid[:, 0, 1] - keypoints[..., 1:]).square() / variance)  # (B, K, h)
+    return y[..., :, None] * x[..., None, :]
 
 
 def invert_jacobian(jacobian: Tensor, least: float = 1e-3) -> Tensor:
@@ -100,10 +101,12 @@ def local_motions(
     """
     source_points, source_jacobians = source
     driving_points, driving_jacobians = driving
-    offsets = grid[None, None] - driving_points[:, :, None, None, :]  # (B, K, h, w, 2)
     if source_jacobians is not None and driving_jacobians is not None:
         matrix = source_jacobians @ invert_jacobian(driving_jacobians)  # (B, K, 2, 2)
-        offsets = torch.einsum("bkij,bkhwj->bkhwi", matrix, offsets)
-    motions = offsets + source_points[:, :, None, None, :]
+        shift = source_points - (matrix @ driving_points[..., None])[..., 0]
+        columns = grid[None, None, :, :, :, None] * matrix.transpose(-1, -2)[:, :, None, None]  # (B, K, h, w, 2, 2)
+        motions = columns.sum(-2) + shift[:, :, None, None, :]
+    else:
+        motions = grid[None, None] + (source_points - driving_points)[:, :, None, None, :]
     identity = grid[None, None].expand(motions.shape[0], 1, *grid.shape)
     return torch.cat([identity, motions], dim=1)

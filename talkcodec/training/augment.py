@@ -1,0 +1,65 @@
+"""Augmentation of pairs, and the random transform of the equivariance losses."""
+
+import torch
+from torch import Tensor
+
+from talkcodec.model.geometry import coordinate_grid, warp
+
+__all__ = ["RandomTransform", "jitter_pair"]
+
+
+class RandomTransform:
+    """A random affine plus thin-plate-spline transform of the plane (FOMM, appendix, as published).
+
+    T(z) = A z + b + sum_i w_i U(|z - c_i|), U(r) = r^2 log r^2, over a 5 x 5 grid of centres.
+    """
+
+    def __init__(
+        self, batch: int, like: Tensor, generator: torch.Generator, affine: float = 0.08, spline: float = 0.006
+    ) -> None:
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator).to(like)
+
+        self.matrix = torch.eye(2).to(like) + affine * normal(batch, 2, 2)
+        self.shift = affine * normal(batch, 2)
+        self.centres = coordinate_grid(5, 5, like, True).reshape(-1, 2)
+        self.weights = spline * normal(batch, 25, 2)
+
+    def points(self, points: Tensor) -> Tensor:
+        """T at points (B, N, 2)."""
+        squared = (points[:, :, None] - self.centres).square().sum(-1)  # (B, N, 25)
+        bend = (squared * torch.log(squared + 1e-6)) @ self.weights
+        return points @ self.matrix.transpose(1, 2) + self.shift[:, None] + bend
+
+    def jacobian(self, points: Tensor) -> Tensor:
+        """dT/dz at points (B, N, 2) -> (B, N, 2, 2), row = output, column = input."""
+        offsets = points[:, :, None] - self.centres  # (B, N, 25, 2)
+        squared = offsets.square().sum(-1)
+        slope = 2 * (torch.log(squared + 1e-6) + squared / (squared + 1e-6))
+        bend = torch.einsum("bnc,bncj,bci->bnij", slope, offsets, self.weights)
+        return self.matrix[:, None] + bend
+
+    def picture(self, picture: Tensor, align_corners: bool) -> Tensor:
+        """The picture whose pixel z shows the original's T(z); reflected at the border."""
+        batch, _, height, width = picture.shape
+        grid = coordinate_grid(height, width, picture, align_corners)
+        field = self.points(grid.reshape(1, -1, 2).expand(batch, -1, -1)).view(batch, height, width, 2)
+        return warp(picture, field, align_corners, "reflection")
+
+
+def jitter_pair(source: Tensor, driving: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The same random flip, gain, offset and gamma for both pictures of each pair (B, 3, S, S)."""
+    batch = source.shape[0]
+
+    def uniform(low: float, high: float, channels: int) -> Tensor:
+        values = torch.rand(batch, channels, 1, 1, generator=generator)
+        return (low + (high - low) * values).to(source)
+
+    gain, offset, gamma = uniform(0.85, 1.15, 3), uniform(-0.05, 0.05, 3), uniform(0.8, 1.25, 1)
+    flip = uniform(0, 1, 1) < 0.5
+
+    def apply(picture: Tensor) -> Tensor:
+        picture = torch.where(flip, picture.flip(-1), picture)
+        return ((picture.clamp(1e-4, 1) ** gamma) * gain + offset).clamp(0, 1)
+
+    return apply(source), apply(driving)

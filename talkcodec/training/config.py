@@ -1,0 +1,113 @@
+"""What a training run is made of; a TOML file holds one, `talkcodec train --config` reads it."""
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from talkcodec.errors import ConfigError
+from talkcodec.model.config import PRESETS, ModelConfig
+
+__all__ = ["LossWeights", "Stage", "TrainingConfig", "load_config"]
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Weight of each term of `talkcodec.training.losses`; 0 leaves it out, and its cost too."""
+
+    reconstruction: float = 10.0
+    structure: float = 1.0
+    gradient: float = 5.0
+    warp: float = 5.0
+    equivariance_keypoints: float = 2.0
+    equivariance_jacobians: float = 1.0
+    nearest_neighbour: float = 0.0
+    adversarial: float = 0.0
+    feature_matching: float = 0.0
+    perceptual: float = 0.0
+    motion_focus: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Some steps at one picture size.
+
+    size: side in pixels. batch: pairs a step and process. rate: Adam's step size, reached after
+    `warmup` steps and brought to zero over the last `decay` share of the stage.
+    """
+
+    size: int = 256
+    steps: int = 10_000
+    batch: int = 8
+    rate: float = 5e-4
+    warmup: int = 200
+    decay: float = 0.3
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        if self.size % 64 or self.size <= 0 or self.steps <= 0 or self.batch <= 0 or self.rate <= 0:
+            raise ConfigError(f"stage: size must be a multiple of 64, steps, batch and rate above 0; got {self}")
+        if not 0 <= self.decay <= 1:
+            raise ConfigError(f"stage: decay is a share, 0 to 1; got {self.decay}")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """model: the networks' configuration. Everything else is how they are trained."""
+
+    model: ModelConfig
+    stages: tuple[Stage, ...] = (Stage(),)
+    seed: int = 0
+    precision: str = "bf16"
+    ema: float = 0.999
+    keyframes: int = 12
+    keypoint_noise: float = 0.004
+    jacobian_noise: float = 0.02
+    validate_every: int = 1000
+    checkpoint_every: int = 250
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("fp32", "bf16"):
+            raise ConfigError(f"precision: got {self.precision!r}, expected 'fp32' or 'bf16'")
+        if not self.stages:
+            raise ConfigError("a training configuration needs at least one [[stages]]")
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary, stored with the weights."""
+        return {**asdict(self), "model": self.model.to_dict()}
+
+
+def load_config(path: Path) -> TrainingConfig:
+    """Read a TOML file; ConfigError names the file and the unknown or missing key."""
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"cannot read the training configuration {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    try:
+        model = values.pop("model", "lite-256")
+        if isinstance(model, dict):
+            base = PRESETS[model.pop("preset", "lite-256")].to_dict()
+            networks = {**base.get(base["architecture"], {}), **model.pop(base["architecture"], {})}
+            config = ModelConfig.from_dict({**base, **model, base["architecture"]: networks})
+        else:
+            config = PRESETS[model]
+        stages = []
+        for stage in values.pop("stages", [{}]):
+            weights = _checked(LossWeights, stage.pop("weights", {}))
+            stages.append(_checked(Stage, {**stage, "weights": weights}))
+        result: TrainingConfig = _checked(TrainingConfig, {"model": config, "stages": tuple(stages), **values})
+    except KeyError as error:
+        raise ConfigError(f"{path}: no preset {error}; there are {', '.join(PRESETS)}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return result
+
+
+def _checked(cls: type, values: dict[str, Any]) -> Any:
+    known = [f.name for f in fields(cls)]
+    if unknown := sorted(set(values) - set(known)):
+        raise ConfigError(f"unknown {', '.join(unknown)} for {cls.__name__}; known are {', '.join(known)}")
+    return cls(**values)

@@ -1,0 +1,172 @@
+"""A folder of videos, decoded once into a cache, and pairs of frames drawn from it.
+
+A clip is cached as two arrays beside each other: every frame (T, S, S, 3) and some of the frames
+as the receiver would hold them, coded and decoded by the real still codec (N, S, S, 3).
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from talkcodec.errors import MediaError, TalkcodecError
+from talkcodec.types import Picture
+
+__all__ = ["Clip", "Pairs", "build_cache", "load_cache"]
+
+logger = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg"}
+KEYFRAME_QUALITIES = (30, 75)
+"""Range of still qualities that keyframes are degraded with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """frames: (T, S, S, 3) uint8; keyframes: (N, S, S, 3) uint8, coded and decoded again."""
+
+    name: str
+    identity: str
+    frames: npt.NDArray[np.uint8]
+    keyframes: npt.NDArray[np.uint8]
+
+
+def build_cache(
+    folder: Path,
+    cache: Path,
+    size: int,
+    keyframes: int,
+    report: Callable[[int, int, str], None] | None = None,
+) -> dict[str, str]:
+    """Decode every video below `folder` that the cache does not hold yet.
+
+    Returns the skipped files with the reason: unreadable, too short, no face. Raises MediaError when
+    the folder holds no usable video. A clip counts as cached once its index file is written.
+    """
+    videos = sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+    if not videos:
+        raise MediaError(f"no video below {folder}; expected files ending in {', '.join(sorted(VIDEO_SUFFIXES))}")
+    cache.mkdir(parents=True, exist_ok=True)
+    skipped: dict[str, str] = {}
+    for number, video in enumerate(videos):
+        if report:
+            report(number, len(videos), video.name)
+        name = str(video.relative_to(folder))
+        stat = video.stat()
+        key = hashlib.sha256(f"{name} {stat.st_size} {size} {keyframes}".encode()).hexdigest()[:16]
+        index = cache / f"{key}.json"
+        if index.exists():
+            continue
+        try:
+            frames = _read_square(video, size)
+            degraded = _degrade(frames, keyframes, seed=int(key[:8], 16))
+        except TalkcodecError as error:
+            skipped[name] = str(error)
+            continue
+        np.save(cache / f"{key}.frames.npy", frames)
+        np.save(cache / f"{key}.keyframes.npy", degraded)
+        index.write_text(json.dumps({"name": name, "identity": video.stem.rpartition("_")[0] or video.stem}))
+    if report:
+        report(len(videos), len(videos), "")
+    if not any(cache.glob("*.json")):
+        raise MediaError(f"none of the {len(videos)} videos below {folder} can be used: {skipped}")
+    return skipped
+
+
+def load_cache(cache: Path) -> list[Clip]:
+    """The clips of a cache, their pictures left on disk until they are read."""
+    clips = []
+    for index in sorted(cache.glob("*.json")):
+        about = json.loads(index.read_text())
+        arrays = [np.load(index.with_suffix(f".{kind}.npy"), mmap_mode="r") for kind in ("frames", "keyframes")]
+        clips.append(Clip(about["name"], about["identity"], *arrays))
+    if not clips:
+        raise MediaError(f"{cache} holds no cached clip")
+    return clips
+
+
+class Pairs:
+    """Random (keyframe, frame) pairs: an identity first, so that nobody dominates, then a clip, then frames.
+
+    What step n of process r draws depends on (seed, r, n) alone, so a resumed run sees the same pairs.
+    """
+
+    def __init__(self, clips: list[Clip], seed: int, rank: int = 0) -> None:
+        by_identity: dict[str, list[Clip]] = {}
+        for clip in clips:
+            by_identity.setdefault(clip.identity, []).append(clip)
+        self.identities = list(by_identity.values())
+        self.seed, self.rank = seed, rank
+
+    def batch(self, step: int, size: int, sources: int = 1) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """-> keyframes (size, sources, S, S, 3) and frames (size, S, S, 3), uint8."""
+        random = np.random.default_rng([self.seed, self.rank, step])
+        keyframes, frames = [], []
+        for _ in range(size):
+            clips = self.identities[random.integers(len(self.identities))]
+            clip = clips[random.integers(len(clips))]
+            keyframes.append(clip.keyframes[random.integers(len(clip.keyframes), size=sources)])
+            frames.append(clip.frames[random.integers(len(clip.frames))])
+        return np.stack(keyframes), np.stack(frames)
+
+
+def _read_square(video: Path, size: int) -> npt.NDArray[np.uint8]:
+    """All frames as faces of size x size; MediaError when unreadable, under two frames, or without a face."""
+    import cv2
+
+    frames = []
+    crop = None
+    for frame in _decode(video):
+        height, width = frame.shape[:2]
+        if crop is None:
+            side = min(height, width)
+            crop = (0, 0, side) if height == width else _face_square(frame)
+        x, y, side = crop
+        square = frame[y : y + side, x : x + side]
+        frames.append(square if side == size else cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA))
+    if len(frames) < 2:
+        raise MediaError(f"{video.name} has {len(frames)} frame(s); at least 2 are needed")
+    return np.stack(frames).astype(np.uint8)
+
+
+def _decode(video: Path) -> Iterator[Picture]:
+    import cv2
+
+    capture = cv2.VideoCapture(str(video))
+    if not capture.isOpened():
+        raise MediaError(f"cannot read {video.name} as a video")
+    try:
+        while True:
+            good, frame = capture.read()
+            if not good:
+                return
+            yield frame[:, :, ::-1].astype(np.uint8)
+    finally:
+        capture.release()
+
+
+def _face_square(frame: Picture) -> tuple[int, int, int]:
+    from talkcodec.codec.crop import face_square
+
+    crop = face_square(frame)
+    return crop.x, crop.y, crop.size
+
+
+def _degrade(frames: npt.NDArray[np.uint8], count: int, seed: int) -> npt.NDArray[np.uint8]:
+    """`count` frames, evenly spread, through the still codec at random qualities."""
+    from talkcodec.still import open_still
+
+    still = open_still("av1")
+    random = np.random.default_rng(seed)
+    chosen = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
+    coded = []
+    for position in chosen:
+        quality = int(random.integers(KEYFRAME_QUALITIES[0], KEYFRAME_QUALITIES[1] + 1))
+        picture = np.ascontiguousarray(frames[position])
+        coded.append(still.decode(still.encode(picture, quality), max_size=max(picture.shape[:2])))
+    return np.stack(coded)
