@@ -44,7 +44,7 @@ class DenseMotionNetwork(nn.Module):
         inputs = candidates * 4  # a heatmap difference and a warped picture each
         self.flat = Conv(inputs, widths[0] // 2, 1)
         self.down = nn.ModuleList([Conv(inputs, widths[1], 3, 2)])
-        self.down.extend(Conv(a, b, 3, 2) for a, b in itertools.pairwise(widths))
+        self.down.extend(Conv(a, b, 3, 2) for a, b in itertools.pairwise(widths[1:]))
         pairs = list(zip(widths[:1:-1], widths[-2:0:-1], strict=False))
         self.up = nn.ModuleList(Conv(deep + skip, skip) for deep, skip in pairs)
         self.last = Conv(widths[1] + widths[0] // 2, widths[0])

@@ -47,19 +47,22 @@ class RandomTransform:
         return warp(picture, field, align_corners, "reflection")
 
 
-def jitter_pair(source: Tensor, driving: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The same random flip, gain, offset and gamma for both pictures of each pair (B, 3, S, S)."""
-    batch = source.shape[0]
+def jitter_pair(sources: Tensor, driving: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The same random flip, gain, offset and gamma for all pictures of a row.
+
+    sources (B, R, 3, S, S) and driving (B, 3, S, S), both in [0, 1].
+    """
+    batch = driving.shape[0]
 
     def uniform(low: float, high: float, channels: int) -> Tensor:
-        values = torch.rand(batch, channels, 1, 1, generator=generator)
-        return (low + (high - low) * values).to(source)
+        values = torch.rand(batch, 1, channels, 1, 1, generator=generator)
+        return (low + (high - low) * values).to(driving)
 
     gain, offset, gamma = uniform(0.85, 1.15, 3), uniform(-0.05, 0.05, 3), uniform(0.8, 1.25, 1)
     flip = uniform(0, 1, 1) < 0.5
 
-    def apply(picture: Tensor) -> Tensor:
-        picture = torch.where(flip, picture.flip(-1), picture)
-        return ((picture.clamp(1e-4, 1) ** gamma) * gain + offset).clamp(0, 1)
+    def apply(pictures: Tensor) -> Tensor:
+        pictures = torch.where(flip, pictures.flip(-1), pictures)
+        return ((pictures.clamp(1e-4, 1) ** gamma) * gain + offset).clamp(0, 1)
 
-    return apply(source), apply(driving)
+    return apply(sources), apply(driving[:, None])[:, 0]

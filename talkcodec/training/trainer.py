@@ -105,9 +105,7 @@ class Trainer:
         keyframes, frames = self.pairs.batch(self.step, stage.batch, self.config.model.lite.references)
         sources = to_tensor(keyframes, stage.size, self.device)
         driving = to_tensor(frames, stage.size, self.device)
-        shape = sources.shape
-        flat, driving = jitter_pair(sources.reshape(shape[0], -1, *shape[3:]), driving, generator)
-        sources = flat.reshape(shape)
+        sources, driving = jitter_pair(sources, driving, generator)
         rate = stage.rate * min(1.0, (within + 1) / max(1, stage.warmup))
         left = (stage.steps - within) / max(1.0, stage.decay * stage.steps)
         for group in self.optimizer.param_groups:

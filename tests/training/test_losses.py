@@ -1,0 +1,93 @@
+"""Each loss against its definition."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+from torch import nn
+
+from talkcodec.training import losses
+from talkcodec.training.augment import RandomTransform, jitter_pair
+
+
+def transform(batch: int = 2) -> RandomTransform:
+    return RandomTransform(batch, torch.zeros(1), torch.Generator().manual_seed(3))
+
+
+def test_transform_jacobian_is_the_derivative_of_its_points() -> None:
+    t = transform()
+    points = torch.rand(2, 6, 2, dtype=torch.float64) * 1.6 - 0.8
+    t.matrix, t.shift, t.centres, t.weights = (x.double() for x in (t.matrix, t.shift, t.centres, t.weights))
+    step = 1e-6
+    numeric = torch.stack(
+        [
+            (t.points(points + step * e) - t.points(points - step * e)) / (2 * step)
+            for e in torch.eye(2, dtype=torch.float64)
+        ],
+        -1,
+    )
+    assert torch.allclose(t.jacobian(points), numeric, atol=1e-4)
+
+
+def test_equivariance_is_zero_for_points_that_move_with_the_picture() -> None:
+    t = transform()
+    moved = torch.rand(2, 5, 2) - 0.5
+    keypoints = t.points(moved)
+    assert float(losses.equivariance_keypoints(keypoints, t, moved)) < 1e-6
+    jacobians_t = torch.eye(2).expand(2, 5, 2, 2)
+    jacobians = t.jacobian(moved) @ jacobians_t
+    assert float(losses.equivariance_jacobians(jacobians, t, moved, jacobians_t)) < 1e-4
+    assert float(losses.equivariance_keypoints(keypoints + 0.1, t, moved)) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_box_ssim_is_scikit_image_s() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.random((32, 32)).astype(np.float32)
+    b = np.clip(a + 0.1 * rng.standard_normal((32, 32)), 0, 1).astype(np.float32)
+    full = structural_similarity(a, b, win_size=7, data_range=1, full=True, use_sample_covariance=False)[1]
+    ours = losses.box_ssim(*(torch.from_numpy(x)[None, None] for x in (a, b)))[0, 0].numpy()
+    assert np.allclose(ours, full[3:-3, 3:-3], atol=1e-3)
+
+
+def test_reconstruction_terms_vanish_only_for_equal_pictures() -> None:
+    torch.manual_seed(0)
+    a, weights = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
+    b = (a + 0.1).clamp(0, 1)
+    for loss in (losses.pyramid_l1, losses.structure, losses.gradient):
+        assert float(loss(a, a, weights)) == pytest.approx(0, abs=1e-5)
+        assert float(loss(a, b, weights)) > 1e-3
+
+
+def test_focus_has_mean_one_and_rests_on_what_moved() -> None:
+    a = torch.zeros(1, 3, 64, 64)
+    b = a.clone()
+    b[:, :, 40:50, 20:40] = 1
+    focus = losses.motion_focus(a, b, 2.0)
+    assert float(focus.mean()) == pytest.approx(1, abs=1e-5)
+    assert float(focus[0, 0, 45, 30]) > 3 * float(focus[0, 0, 5, 5])
+
+
+def test_nearest_neighbour_forgives_a_shift_that_l1_punishes() -> None:
+    torch.manual_seed(0)
+    a = torch.rand(1, 3, 16, 16)
+    shifted = torch.roll(a, 1, -1)
+    near = losses.nearest_neighbour(shifted[..., 4:-4, 4:-4], a[..., 4:-4, 4:-4], nn.Identity(), reach=1)
+    assert float(near) < 0.4 * float((shifted - a).abs().mean())
+
+
+def test_adversarial_terms() -> None:
+    ones, zeros = torch.ones(2, 1, 3, 3), torch.zeros(2, 1, 3, 3)
+    assert float(losses.adversarial_generator(ones)) == 0
+    assert float(losses.adversarial_discriminator(ones, zeros)) == 0
+    assert float(losses.adversarial_discriminator(zeros, ones)) == 2
+    assert float(losses.feature_matching([ones, ones], [zeros, ones])) == pytest.approx(0.5)
+
+
+def test_both_pictures_of_a_pair_are_jittered_alike() -> None:
+    picture = torch.rand(4, 3, 8, 8)
+    sources, driving = jitter_pair(
+        picture[:, None].expand(-1, 2, -1, -1, -1), picture, torch.Generator().manual_seed(0)
+    )
+    assert torch.equal(sources[:, 0], driving)
+    assert torch.equal(sources[:, 1], driving)
+    assert not torch.equal(driving, picture)
