@@ -1,0 +1,96 @@
+"""Keyframes on their way: cut into pieces, put together, acknowledged by id."""
+
+from collections import OrderedDict, deque
+
+from talkcodec.bitstream import KeyframePiece
+from talkcodec.errors import BitstreamError, UsageError
+from talkcodec.session.limits import Limits
+
+__all__ = ["KeyframeAssembler", "KeyframeTransfer"]
+
+
+class KeyframeTransfer:
+    """Sending side: one keyframe on its way at a time; a newer one replaces what is left of an older one.
+
+    Pieces leave one by one, when the caller says that the channel is free, so that motion goes between them.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._pieces: deque[KeyframePiece] = deque()
+        self._waiting: int | None = None
+        self._started_ms = 0.0
+
+    @property
+    def outstanding(self) -> int | None:
+        """Id of the keyframe that is not acknowledged yet, None when all are."""
+        return self._waiting
+
+    @property
+    def pieces_left(self) -> int:
+        """Pieces not handed to the channel yet."""
+        return len(self._pieces)
+
+    def age_ms(self, now_ms: float) -> float:
+        """Time since the outstanding keyframe was offered; 0 when there is none."""
+        return now_ms - self._started_ms if self._waiting is not None else 0.0
+
+    def offer(self, reference_id: int, data: bytes, now_ms: float) -> None:
+        """Send this keyframe; pieces of an older one that have not left are dropped. Raises UsageError over the cap."""
+        limit = self._limits.keyframe_bytes
+        if not 0 < len(data) <= limit:
+            raise UsageError(f"keyframe has {len(data)} bytes, expected 1 to {limit}; lower the keyframe quality")
+        size = self._limits.piece_bytes
+        count = -(-len(data) // size)
+        self._pieces = deque(
+            KeyframePiece(reference_id, i, count, data[i * size : (i + 1) * size]) for i in range(count)
+        )
+        self._waiting, self._started_ms = reference_id, now_ms
+
+    def next_piece(self) -> KeyframePiece | None:
+        """The next piece to send, None when there is none."""
+        return self._pieces.popleft() if self._pieces else None
+
+    def acknowledge(self, reference_id: int) -> bool:
+        """The peer holds `reference_id`; True when that was the outstanding one."""
+        if reference_id != self._waiting or self._pieces:
+            return False
+        self._waiting = None
+        return True
+
+
+class KeyframeAssembler:
+    """Receiving side: pieces of at most `limits.assemblies` keyframes; the oldest unfinished one is dropped."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._open: OrderedDict[int, tuple[int, dict[int, bytes]]] = OrderedDict()
+
+    @property
+    def unfinished(self) -> tuple[int, ...]:
+        """Ids of which some pieces have arrived."""
+        return tuple(self._open)
+
+    def add(self, piece: KeyframePiece) -> bytes | None:
+        """Take a piece; the keyframe's bytes when it was the last one missing.
+
+        A piece that disagrees with the others on the count starts the keyframe anew: its id was used again.
+        Raises BitstreamError for a keyframe over the cap.
+        """
+        if piece.count * self._limits.piece_bytes >= self._limits.keyframe_bytes + self._limits.piece_bytes:
+            raise BitstreamError(
+                f"keyframe {piece.reference_id} has {piece.count} pieces, more than {self._limits.keyframe_bytes} bytes"
+            )
+        count, parts = self._open.pop(piece.reference_id, (piece.count, {}))
+        if count != piece.count or parts.get(piece.index, piece.data) != piece.data:
+            parts = {}
+        parts[piece.index] = piece.data
+        if len(parts) == piece.count:
+            data = b"".join(parts[index] for index in range(piece.count))
+            if len(data) > self._limits.keyframe_bytes:
+                raise BitstreamError(f"keyframe {piece.reference_id} has {len(data)} bytes, over the cap")
+            return data
+        self._open[piece.reference_id] = (piece.count, parts)
+        while len(self._open) > self._limits.assemblies:
+            self._open.popitem(last=False)
+        return None

@@ -1,0 +1,44 @@
+"""Hard caps on everything that a peer, or a slow machine, can make grow. One table, nothing unbounded elsewhere."""
+
+from dataclasses import dataclass, fields
+
+from talkcodec.errors import ConfigError
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Caps of one session; docs/network.md says what is dropped when one is reached.
+
+    keyframe_bytes: largest keyframe that is sent or put together.
+    piece_bytes: picture bytes in one piece, so that a piece fits one SCTP packet.
+    assemblies: keyframes put together at the same time.
+    references: references held by each end.
+    states: earlier motion states held for prediction, as a distance in sequence numbers (at most 255 on the wire).
+    pending_units: received units waiting for their playout; pending_pieces: keyframe pieces waiting to be sent.
+    message_bytes: longest message that is looked at.
+    malformed: messages that do not parse before the peer is given up.
+    """
+
+    keyframe_bytes: int = 64 * 1024
+    piece_bytes: int = 1100
+    assemblies: int = 2
+    references: int = 8
+    states: int = 255
+    pending_units: int = 128
+    pending_pieces: int = 64
+    message_bytes: int = 1200
+    malformed: int = 10_000
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{item.name}: got {value!r}, expected a whole number of at least 1")
+        if self.states > 255:
+            raise ConfigError(f"states: got {self.states}, expected at most 255, the largest distance on the wire")
+        if self.references < 2:
+            raise ConfigError(f"references: got {self.references}, expected at least 2, an old one and its successor")
+        if self.pending_pieces * self.piece_bytes < self.keyframe_bytes:
+            raise ConfigError("pending_pieces: a keyframe of keyframe_bytes does not fit the queue")

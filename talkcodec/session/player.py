@@ -1,0 +1,257 @@
+"""What to show at each instant: the jitter buffer, interpolation, concealment, and the count of all three.
+
+Frames are shown on a regular grid of media time, whatever the rate of motion units. For each grid point:
+
+    exact       its own unit arrived in time, or it lies between two units that follow each other
+                (motion sent at a lower rate on purpose, interpolated)
+    concealed   its unit is missing: interpolated across the gap, or extrapolated for at most `conceal_ms`
+    frozen      nothing to go by any more, or the machine was late: the previous picture stays
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+
+from talkcodec.clock import CLOCK_HZ, seq16_add, seq16_gt
+from talkcodec.errors import ConfigError
+from talkcodec.session.playout import MediaTime, PlayoutClock
+from talkcodec.types import Motion
+
+__all__ = ["Kind", "PlayedFrames", "Player", "PlayoutConfig", "Shown", "TimedMotion", "mix_motion"]
+
+
+class Kind(Enum):
+    """Where a shown frame came from."""
+
+    EXACT = "exact"
+    CONCEALED = "concealed"
+    FROZEN = "frozen"
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutConfig:
+    """period_ticks: 90 kHz ticks between shown frames. conceal_ms: longest extrapolation before freezing.
+    interpolate_ms: widest distance of two units that is interpolated. units: cap of the jitter buffer; when it is
+    full the unit furthest in the future leaves. Delays as in PlayoutClock."""
+
+    period_ticks: int = CLOCK_HZ // 25
+    conceal_ms: float = 280.0
+    interpolate_ms: float = 170.0
+    units: int = 128
+    minimum_delay_ms: float = 10.0
+    maximum_delay_ms: float = 400.0
+
+    def __post_init__(self) -> None:
+        if not CLOCK_HZ // 120 <= self.period_ticks <= CLOCK_HZ:
+            raise ConfigError(f"period_ticks: got {self.period_ticks}, expected 750 (120 fps) to 90000 (1 fps)")
+        if self.units < 8 or self.conceal_ms < 0 or not 0 <= self.minimum_delay_ms <= self.maximum_delay_ms:
+            raise ConfigError("playout: expected units >= 8, conceal_ms >= 0, 0 <= minimum <= maximum_delay_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class TimedMotion:
+    """A motion unit as the player needs it; timestamp 90 kHz, wrapped; sequence 16 bits, wrapped."""
+
+    sequence: int
+    timestamp: int
+    reference_id: int
+    motion: Motion
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One frame to show: generate it from `motion` on `reference_id`, or, when frozen, keep the picture."""
+
+    kind: Kind
+    timestamp: int
+    reference_id: int
+    motion: Motion
+    interpolated: bool
+    deadline_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedFrames:
+    """Running counts. `exact` includes `interpolated`; `late` units arrived after their frame was shown."""
+
+    exact: int = 0
+    concealed: int = 0
+    frozen: int = 0
+    interpolated: int = 0
+    late: int = 0
+
+    @property
+    def shown(self) -> int:
+        """All frames shown, each counted once."""
+        return self.exact + self.concealed + self.frozen
+
+
+def mix_motion(a: Motion, b: Motion, share: float) -> Motion:
+    """a + share * (b - a): interpolation for share in [0, 1], extrapolation beyond."""
+    weight = np.float32(share)
+    keypoints = a.keypoints + weight * (b.keypoints - a.keypoints)
+    if a.jacobians is None or b.jacobians is None:
+        return Motion(keypoints, None)
+    return Motion(keypoints, a.jacobians + weight * (b.jacobians - a.jacobians))
+
+
+class Player:
+    """Jitter buffer and playout of one stream. Feed `push`, ask `due` at `next_deadline_ms`."""
+
+    STRANGERS = 8  # units in a row with impossible times before we believe that the media clock jumped
+    AHEAD_MS = 3000.0
+
+    def __init__(self, config: PlayoutConfig) -> None:
+        self._config = config
+        self._clock = PlayoutClock(config.minimum_delay_ms, config.maximum_delay_ms)
+        self._restart()
+        self._counts = PlayedFrames()
+
+    def _restart(self) -> None:
+        self._time = MediaTime()
+        self._clock.reset()
+        self._waiting: OrderedDict[int, TimedMotion] = OrderedDict()  # by ticks, kept sorted
+        self._past: tuple[tuple[int, TimedMotion], ...] = ()  # up to two newest units that are due
+        self._next: int | None = None
+        self._strangers = 0
+
+    @property
+    def counts(self) -> PlayedFrames:
+        """Frames shown so far."""
+        return self._counts
+
+    @property
+    def delay_ms(self) -> float:
+        """Present delay of the jitter buffer."""
+        return self._clock.delay_ms
+
+    @property
+    def transit_ms(self) -> float:
+        """Smallest recent arrival minus media time (a latency where both ends share a clock)."""
+        return self._clock.transit_ms
+
+    @property
+    def buffered(self) -> int:
+        """Units waiting."""
+        return len(self._waiting)
+
+    def push(self, unit: TimedMotion, now_ms: float) -> bool:
+        """Take a unit that arrived; False when it is dropped (late, repeated, or of an impossible time)."""
+        ticks = self._time.unwrap(unit.timestamp)
+        if self._clock.started and abs(now_ms + self._clock.delay_ms - self._clock.deadline_ms(ticks)) > self.AHEAD_MS:
+            self._strangers += 1
+            if self._strangers < self.STRANGERS:
+                return False
+            self._restart()
+            ticks = self._time.unwrap(unit.timestamp)
+        self._strangers = 0
+        self._clock.observe(ticks, self._needed(ticks, unit), now_ms)
+        if self._next is None:
+            self._next = ticks
+        half = self._config.period_ticks // 2
+        if ticks < self._next - half:
+            self._counts = replace(self._counts, late=self._counts.late + 1)
+            self._remember(ticks, unit)
+            return False
+        if ticks in self._waiting:
+            return False
+        self._waiting[ticks] = unit
+        for later in [t for t in self._waiting if t > ticks]:
+            self._waiting.move_to_end(later)
+        if len(self._waiting) > self._config.units:
+            self._waiting.popitem()
+        return True
+
+    def _needed(self, ticks: int, unit: TimedMotion) -> int:
+        """Media time of the first frame that cannot be shown without `unit`."""
+        before = [(t, u) for t, u in (*self._past, *self._waiting.items()) if t < ticks]
+        if before:
+            previous_ticks, previous = max(before, key=lambda item: item[0])
+            if self._follows(previous, unit) and ticks - previous_ticks <= self._span(self._config.interpolate_ms):
+                return min(ticks, previous_ticks + self._config.period_ticks)
+        return ticks
+
+    @staticmethod
+    def _span(milliseconds: float) -> int:
+        return round(milliseconds * CLOCK_HZ / 1000)
+
+    @staticmethod
+    def _follows(earlier: TimedMotion, later: TimedMotion) -> bool:
+        return later.sequence == seq16_add(earlier.sequence, 1)
+
+    def _remember(self, ticks: int, unit: TimedMotion) -> None:
+        if all(t != ticks for t, _ in self._past):
+            self._past = tuple(sorted((*self._past, (ticks, unit)), key=lambda item: item[0])[-2:])
+
+    def next_deadline_ms(self) -> float | None:
+        """When `due` has a frame again; None before the first unit."""
+        return None if self._next is None else self._clock.deadline_ms(self._next)
+
+    def due(self, now_ms: float) -> Shown | None:
+        """The newest frame whose deadline has passed, None when there is none.
+
+        Frames that should have been shown since the last call but were not, because we were called too late,
+        count as frozen: the viewer saw the old picture in their place.
+        """
+        if self._next is None or now_ms < self._clock.deadline_ms(self._next):
+            return None
+        period = self._config.period_ticks
+        behind = int((now_ms - self._clock.deadline_ms(self._next)) * CLOCK_HZ / 1000) // period
+        if behind:
+            self._counts = replace(self._counts, frozen=self._counts.frozen + behind)
+            self._next += behind * period
+        ticks, self._next = self._next, self._next + period
+        while self._waiting:
+            first = next(iter(self._waiting))
+            if first >= ticks + (period + 1) // 2:
+                break
+            self._remember(first, self._waiting.pop(first))
+        return self._choose(ticks)
+
+    def _choose(self, ticks: int) -> Shown | None:
+        if not self._past:
+            return None
+        newest_ticks, newest = self._past[-1]
+        span = self._span(self._config.interpolate_ms)
+        if abs(newest_ticks - ticks) <= self._config.period_ticks // 2:
+            return self._show(Kind.EXACT, ticks, newest, newest.motion)
+        if self._waiting:
+            later_ticks, later = next(iter(self._waiting.items()))
+            if later_ticks - newest_ticks <= max(span, self._span(self._config.conceal_ms)):
+                share = (ticks - newest_ticks) / (later_ticks - newest_ticks)
+                planned = self._follows(newest, later) and later_ticks - newest_ticks <= span
+                motion = mix_motion(newest.motion, later.motion, share)
+                return self._show(Kind.EXACT if planned else Kind.CONCEALED, ticks, newest, motion, planned)
+        age = ticks - newest_ticks
+        if age > self._span(self._config.conceal_ms):
+            return self._show(Kind.FROZEN, ticks, newest, newest.motion)
+        return self._show(Kind.CONCEALED, ticks, newest, self._extrapolate(age))
+
+    def _extrapolate(self, age: int) -> Motion:
+        """Carry the last velocity on, slowing to a stop at half of `conceal_ms` of further movement."""
+        newest_ticks, newest = self._past[-1]
+        if len(self._past) < 2:
+            return newest.motion
+        before_ticks, before = self._past[0]
+        step = newest_ticks - before_ticks
+        limit = self._span(self._config.conceal_ms)
+        if not 0 < step <= limit or not seq16_gt(newest.sequence, before.sequence):
+            return newest.motion
+        travelled = age - age * age / (2 * limit)  # speed falls linearly to zero at `limit`
+        return mix_motion(before.motion, newest.motion, 1 + travelled / step)
+
+    def _show(
+        self, kind: Kind, ticks: int, unit: TimedMotion, motion: Motion, interpolated: bool = False
+    ) -> Shown:
+        count = self._counts
+        self._counts = replace(
+            count,
+            exact=count.exact + (kind is Kind.EXACT),
+            concealed=count.concealed + (kind is Kind.CONCEALED),
+            frozen=count.frozen + (kind is Kind.FROZEN),
+            interpolated=count.interpolated + interpolated,
+        )
+        deadline_ms = self._clock.deadline_ms(ticks)
+        return Shown(kind, self._time.wrap(ticks), unit.reference_id, motion, interpolated, deadline_ms)

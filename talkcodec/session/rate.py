@@ -1,0 +1,125 @@
+"""Rate control: how many units a message, and how many motion frames a second, from receiver reports.
+
+What counts is the wire, both ways: over a data channel a message of N bytes costs N + 93 bytes, and an acknowledgement
+of 93 bytes comes back for it (IP 20, UDP 8, DTLS 37, SCTP 28; docs/network.md has the measurement). Bundling divides
+that by the number of units and delays the first of them; halving the motion rate halves it and leaves the frames
+between to interpolation at the receiver.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+from talkcodec.errors import ConfigError
+
+__all__ = ["MESSAGE_OVERHEAD_BYTES", "Feedback", "RateConfig", "RateControl", "SendPlan"]
+
+MESSAGE_OVERHEAD_BYTES = 93
+ACKNOWLEDGEMENT_BYTES = 93
+ENVELOPE_BYTES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RateConfig:
+    """budget_bps: motion and its acknowledgements on the wire, both directions together.
+    bundle: units a message, 1 to 4, or 0 to let rate control choose; max_added_delay_ms: bound of its choice.
+    motion_fps: 0 lets rate control choose between the captured rate and half of it.
+    floor_bps: congestion never drives the budget below this."""
+
+    budget_bps: int = 16_000
+    bundle: int = 0
+    max_added_delay_ms: float = 80.0
+    motion_fps: float = 0.0
+    floor_bps: int = 6_000
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.bundle <= 4:
+            raise ConfigError(f"bundle: got {self.bundle}, expected 1 to 4 units a message, or 0 for automatic")
+        if self.budget_bps < self.floor_bps or self.floor_bps < 1000:
+            raise ConfigError("budget_bps: expected at least floor_bps, and floor_bps at least 1000")
+        if not 0 <= self.motion_fps <= 120 or not 0 <= self.max_added_delay_ms <= 1000:
+            raise ConfigError("motion_fps: expected 0 to 120; max_added_delay_ms: expected 0 to 1000")
+
+
+@dataclass(frozen=True, slots=True)
+class SendPlan:
+    """units a message; keep one of `every` captured frames; what that costs on the wire, both ways."""
+
+    bundle: int
+    every: int
+    wire_bps: float
+    added_delay_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What one receiver report says: share of units lost in [0, 1], and round-trip time if it could be measured."""
+
+    loss: float
+    rtt_ms: float | None
+
+
+class RateControl:
+    """Chooses the SendPlan with the least added delay that keeps within the budget.
+
+    Congestion is loss of more than 10 % or a round trip 150 ms above the smallest seen, twice in a row: the budget
+    falls by 30 %. It climbs back by 5 % with each report with less than 2 % loss.
+    """
+
+    def __init__(self, config: RateConfig, capture_fps: float) -> None:
+        self._config = config
+        self._fps = capture_fps
+        self._budget = float(config.budget_bps)
+        self._unit_bytes = 14.0
+        self._smallest_rtt_ms: float | None = None
+        self._bad_reports = 0
+        self.rtt_ms: float | None = None
+        self.loss = 0.0
+        self.plan = self._choose()
+
+    @property
+    def budget_bps(self) -> float:
+        """Present budget, lowered by congestion."""
+        return self._budget
+
+    def unit_sent(self, unit_bytes: int) -> None:
+        """A motion unit of this many bytes was coded; follows the mean."""
+        self._unit_bytes += (unit_bytes - self._unit_bytes) / 64
+
+    def feedback(self, feedback: Feedback) -> SendPlan:
+        """A receiver report came; returns the plan from now on."""
+        self.loss += (feedback.loss - self.loss) / 4
+        if feedback.rtt_ms is not None:
+            self.rtt_ms = feedback.rtt_ms
+            smallest = self._smallest_rtt_ms
+            self._smallest_rtt_ms = feedback.rtt_ms if smallest is None else min(smallest * 1.01, feedback.rtt_ms)
+        queueing = (
+            feedback.rtt_ms is not None
+            and self._smallest_rtt_ms is not None
+            and feedback.rtt_ms > self._smallest_rtt_ms + 150
+        )
+        self._bad_reports = self._bad_reports + 1 if feedback.loss > 0.1 or queueing else 0
+        if self._bad_reports >= 2:
+            self._budget = max(float(self._config.floor_bps), 0.7 * self._budget)
+            self._bad_reports = 0
+        elif feedback.loss < 0.02 and not queueing:
+            self._budget = min(float(self._config.budget_bps), 1.05 * self._budget)
+        self.plan = self._choose()
+        return self.plan
+
+    def _choose(self) -> SendPlan:
+        config = self._config
+        rates = [max(1, round(self._fps / config.motion_fps))] if config.motion_fps else [1, 2]
+        bundles = [config.bundle] if config.bundle else [1, 2, 3, 4]
+        plans = [self._plan(bundle, every) for every, bundle in product(rates, bundles)]
+        if not config.bundle:
+            plans = [p for p in plans if p.added_delay_ms <= config.max_added_delay_ms] or plans[:1]
+        within = [p for p in plans if p.wire_bps <= self._budget]
+        if not within:
+            return min(plans, key=lambda p: p.wire_bps)
+        return min(within, key=lambda p: (p.every, p.added_delay_ms))
+
+    def _plan(self, bundle: int, every: int) -> SendPlan:
+        message = MESSAGE_OVERHEAD_BYTES + ACKNOWLEDGEMENT_BYTES + ENVELOPE_BYTES + bundle * self._unit_bytes
+        frame_ms = 1000 / self._fps
+        delay_ms = ((bundle - 1) * every + (every - 1)) * frame_ms  # waiting for the last unit; for the one between
+        return SendPlan(bundle, every, message * 8 * self._fps / (every * bundle), delay_ms)

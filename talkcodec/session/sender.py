@@ -1,0 +1,224 @@
+"""The sending end of a call as a state machine: no I/O, no clock; time is an argument (milliseconds, steady)."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from talkcodec.bitstream import (
+    KeyframeAck,
+    KeyframeRequest,
+    MotionBundle,
+    MotionState,
+    MotionSteps,
+    MotionTable,
+    ReceiverReport,
+    TimeBase,
+)
+from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.errors import ConfigError
+from talkcodec.session.keyframes import KeyframeTransfer
+from talkcodec.session.limits import Limits
+from talkcodec.session.motion import MotionSender
+from talkcodec.session.outgoing import Channel, Outgoing
+from talkcodec.session.rate import Feedback, RateConfig, RateControl, SendPlan
+
+__all__ = ["SenderConfig", "SenderCounts", "SenderSession"]
+
+_REMEMBERED_BUNDLES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class SenderConfig:
+    """capture_fps: frames a second that the source delivers. keyframe_bps: rate at which pieces are let go once
+    motion flows. keyframe_timeout_ms: an unacknowledged keyframe is sent anew after this. request_gap_ms: keyframe
+    requests closer together than this are one. bundle_slack_ms: a bundle leaves incomplete when its frames come this
+    much later than planned. motion_backlog_bytes: with more than this in the channel, motion waits (and goes stale).
+    first_sequence: number of the first unit."""
+
+    capture_fps: float = 25.0
+    keyframe_bps: int = 300_000
+    keyframe_timeout_ms: float = 8000.0
+    request_gap_ms: float = 1000.0
+    bundle_slack_ms: float = 25.0
+    motion_backlog_bytes: int = 0
+    first_sequence: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.capture_fps <= 120 or self.keyframe_bps < 10_000:
+            raise ConfigError("capture_fps: expected 1 to 120; keyframe_bps: expected at least 10000")
+        if not 0 <= self.first_sequence <= 0xFFFF:
+            raise ConfigError(f"first_sequence: got {self.first_sequence}, expected 0 to 65535")
+
+
+@dataclass(frozen=True, slots=True)
+class SenderCounts:
+    """Running totals of one session, and the latest measurements; loss is a share in [0, 1]."""
+
+    units_sent: int
+    bundles_sent: int
+    keyframes_sent: int
+    dropped_stale: int
+    requests: int
+    reports: int
+    loss: float
+    rtt_ms: float | None
+    unit_bytes: int
+
+
+class SenderSession:
+    """Feed captured motion and keyframes, and the peer's messages; `poll` says what to send.
+
+    The old reference stays in use until the peer acknowledges the new one: `newly_held` tells the encoder which.
+    """
+
+    def __init__(
+        self,
+        table: MotionTable,
+        steps: MotionSteps,
+        time_base: TimeBase = TimeBase(),  # noqa: B008 (frozen)
+        config: SenderConfig = SenderConfig(),
+        rate: RateConfig = RateConfig(),  # noqa: B008
+        limits: Limits = Limits(),  # noqa: B008
+    ) -> None:
+        self._config = config
+        self._time_base = time_base
+        self._transfer = KeyframeTransfer(limits)
+        self._motion = MotionSender(table, steps, time_base, limits, config.first_sequence)
+        self._rate = RateControl(rate, config.capture_fps)
+        self._sent_at: OrderedDict[int, float] = OrderedDict()  # wire time of a bundle -> when it left
+        self._next_piece_ms = 0.0
+        self._wanted: int | None = 0  # reason of the keyframe that the encoder should make
+        self._last_request_ms: float | None = None
+        self._last_timestamp: int | None = None
+        self._reported = (0, 0)
+        self._newly_held: list[int] = []
+        self._bundles = self._keyframes = self._requests = self._reports = self._unit_bytes = 0
+
+    @property
+    def keyframe_wanted(self) -> bool:
+        """True when the encoder should make a keyframe: at the start, on request, or after a timeout."""
+        return self._wanted is not None
+
+    @property
+    def plan(self) -> SendPlan:
+        """How many units a message and how many captured frames a unit, at present."""
+        return self._rate.plan
+
+    @property
+    def keyframe_outstanding(self) -> bool:
+        """True while a keyframe is on its way."""
+        return self._transfer.outstanding is not None
+
+    @property
+    def counts(self) -> SenderCounts:
+        """Totals so far."""
+        return SenderCounts(
+            self._motion.units_sent, self._bundles, self._keyframes, self._motion.dropped_stale, self._requests,
+            self._reports, self._rate.loss, self._rate.rtt_ms, self._unit_bytes,
+        )  # fmt: skip
+
+    def newly_held(self) -> list[int]:
+        """References acknowledged since the last call."""
+        held, self._newly_held = self._newly_held, []
+        return held
+
+    def wants_motion(self, timestamp: int) -> bool:
+        """False for frames that the present motion rate leaves out; ask before detecting, in order of time."""
+        if self._last_timestamp is not None:
+            elapsed = time32_diff(timestamp, self._last_timestamp)
+            period = CLOCK_HZ / self._config.capture_fps
+            if 0 <= elapsed < (self._rate.plan.every - 0.5) * period:
+                return False
+        self._last_timestamp = timestamp
+        return True
+
+    def offer_keyframe(self, reference_id: int, state: MotionState, data: bytes, now_ms: float) -> None:
+        """A keyframe (serialized KeyframeUnit) to send. Raises UsageError when it is over the cap."""
+        self._transfer.offer(reference_id, data, now_ms)
+        self._motion.offer_keyframe(reference_id, state)
+        self._wanted = None
+        self._keyframes += 1
+
+    def offer_motion(self, reference_id: int, timestamp: int, state: MotionState, now_ms: float) -> None:
+        """One frame's motion on a reference; while the peer has not acknowledged that reference it is dropped."""
+        self._motion.add(reference_id, timestamp, state, self._rate.plan.bundle, now_ms)
+
+    def request_keyframe(self, reason: int, now_ms: float) -> None:
+        """Somebody wants a keyframe; wishes that come in quick succession are one."""
+        recent = self._last_request_ms is not None and now_ms - self._last_request_ms < self._config.request_gap_ms
+        if not recent and self._transfer.outstanding is None:
+            self._last_request_ms, self._wanted = now_ms, reason
+
+    def receive(self, message: KeyframeAck | KeyframeRequest | ReceiverReport, now_ms: float) -> None:
+        """A message of the receiving end."""
+        if isinstance(message, KeyframeAck):
+            if self._transfer.acknowledge(message.reference_id):
+                self._motion.use_reference(message.reference_id)
+                self._newly_held.append(message.reference_id)
+        elif isinstance(message, KeyframeRequest):
+            self._requests += 1
+            self.request_keyframe(message.reason, now_ms)
+        else:
+            self._receive_report(message, now_ms)
+
+    def _receive_report(self, report: ReceiverReport, now_ms: float) -> None:
+        self._reports += 1
+        self._motion.acknowledge(report)
+        expected, lost = self._reported
+        self._reported = (report.expected, report.lost)
+        new_expected = (report.expected - expected) & 0xFFFFFFFF
+        new_lost = (report.lost - lost) & 0xFFFFFFFF
+        if new_lost >= 0x80000000:  # late units arrived and lowered the count
+            new_lost = 0
+        if not 0 < new_expected < 0x80000000:
+            return
+        sent_ms = self._sent_at.get(report.echo)
+        rtt_ms = None if sent_ms is None else max(0.0, now_ms - sent_ms - report.hold_ms)
+        self._rate.feedback(Feedback(min(1.0, new_lost / new_expected), rtt_ms))
+
+    def poll(self, now_ms: float, control_buffered_bytes: int, motion_buffered_bytes: int) -> list[Outgoing]:
+        """Messages to send now. The arguments are the channels' buffered amounts; motion goes first."""
+        out = []
+        bundle = self._due_bundle(now_ms, motion_buffered_bytes)
+        if bundle is not None:
+            out.append(Outgoing(Channel.MOTION, bundle))
+        if self._transfer.age_ms(now_ms) > self._config.keyframe_timeout_ms:
+            self._wanted = 1
+        if control_buffered_bytes == 0 and now_ms >= self._next_piece_ms:
+            piece = self._transfer.next_piece()
+            if piece is not None:
+                out.append(Outgoing(Channel.CONTROL, piece))
+                if self._motion.started:  # nothing to leave room for at the start
+                    self._next_piece_ms = now_ms + len(piece.data) * 8000 / self._config.keyframe_bps
+        return out
+
+    def _due_bundle(self, now_ms: float, buffered_bytes: int) -> MotionBundle | None:
+        plan = self._rate.plan
+        if buffered_bytes > self._config.motion_backlog_bytes or not self._motion.pending:
+            return None
+        planned_ms = (plan.bundle - 1) * plan.every * 1000 / self._config.capture_fps
+        if self._motion.pending < plan.bundle and self._motion.waiting_ms(now_ms) < (
+            planned_ms + self._config.bundle_slack_ms
+        ):
+            return None
+        bundle = self._motion.take()
+        if bundle is not None:
+            self._bundles += 1
+            for unit in bundle.units:
+                self._rate.unit_sent(len(unit.payload))
+                self._unit_bytes += len(unit.payload)
+            self._sent_at[bundle.timestamp] = now_ms
+            while len(self._sent_at) > _REMEMBERED_BUNDLES:
+                self._sent_at.popitem(last=False)
+        return bundle
+
+    def next_poll_ms(self, now_ms: float) -> float | None:
+        """When `poll` may have something without new input; None when only input can change that."""
+        times = []
+        if self._motion.pending:
+            plan = self._rate.plan
+            planned_ms = (plan.bundle - 1) * plan.every * 1000 / self._config.capture_fps
+            wait_ms = planned_ms + self._config.bundle_slack_ms - self._motion.waiting_ms(now_ms)
+            times.append(now_ms + max(5.0, wait_ms))
+        if self._transfer.pieces_left:
+            times.append(max(now_ms + 2.0, self._next_piece_ms))
+        return min(times, default=None)

@@ -1,0 +1,217 @@
+"""The small state machines, one by one."""
+
+import pytest
+
+from talkcodec.bitstream import Hello, KeyframePiece, MotionSteps
+from talkcodec.errors import BitstreamError, ConfigError, MismatchError, StateError, UsageError
+from talkcodec.session import FEATURE_AUDIO, Limits, RateConfig, ReferenceStore, agree, bye_for, next_reference_id
+from talkcodec.session.keyframes import KeyframeAssembler, KeyframeTransfer
+from talkcodec.session.playout import MediaTime, PlayoutClock
+from talkcodec.session.rate import Feedback, RateControl
+from talkcodec.session.reception import Reception
+
+
+def test_reference_in_use_outlives_newer_ones_that_are_not() -> None:
+    store: ReferenceStore[str] = ReferenceStore(4)
+    for reference_id in range(3):
+        store.store(reference_id, f"picture {reference_id}")
+    for reference_id in range(3, 9):
+        assert store.get(0) == "picture 0"
+        store.store(reference_id, "newer")
+    assert len(store) == 4
+    assert 0 in store
+    with pytest.raises(StateError, match="keyframe must be requested"):
+        store.get(1)
+
+
+def test_reference_ids_wrap() -> None:
+    assert next_reference_id(255) == 0
+
+
+def test_keyframe_goes_in_pieces_and_comes_together_in_any_order() -> None:
+    limits = Limits()
+    data = bytes(range(256)) * 20
+    transfer, assembler = KeyframeTransfer(limits), KeyframeAssembler(limits)
+    transfer.offer(7, data, 0.0)
+    pieces = []
+    while (piece := transfer.next_piece()) is not None:
+        assert len(piece.data) <= 1100
+        pieces.append(piece)
+    results = [assembler.add(piece) for piece in reversed(pieces)]
+    assert results[:-1] == [None] * (len(pieces) - 1)
+    assert results[-1] == data
+    assert transfer.outstanding == 7
+    assert not transfer.acknowledge(6)
+    assert transfer.acknowledge(7)
+    assert transfer.outstanding is None
+
+
+def test_newer_keyframe_replaces_the_unsent_rest_of_an_older_one() -> None:
+    transfer = KeyframeTransfer(Limits())
+    transfer.offer(1, bytes(5000), 0.0)
+    transfer.next_piece()
+    transfer.offer(2, bytes(100), 5.0)
+    piece = transfer.next_piece()
+    assert piece is not None
+    assert (piece.reference_id, transfer.pieces_left) == (2, 0)
+    assert not transfer.acknowledge(1)
+
+
+def test_keyframe_is_not_acknowledged_before_all_pieces_left() -> None:
+    transfer = KeyframeTransfer(Limits())
+    transfer.offer(1, bytes(5000), 0.0)
+    assert not transfer.acknowledge(1)
+
+
+def test_keyframe_caps() -> None:
+    limits = Limits(keyframe_bytes=3000, pending_pieces=3)
+    with pytest.raises(UsageError, match="keyframe quality"):
+        KeyframeTransfer(limits).offer(0, bytes(3001), 0.0)
+    assembler = KeyframeAssembler(limits)
+    with pytest.raises(BitstreamError, match="pieces"):
+        assembler.add(KeyframePiece(0, 0, 4, bytes(1100)))
+    for reference_id in range(50):
+        assembler.add(KeyframePiece(reference_id, 0, 3, bytes(1100)))
+    assert len(assembler.unfinished) == limits.assemblies
+
+
+def test_reused_id_starts_the_keyframe_anew() -> None:
+    assembler = KeyframeAssembler(Limits())
+    assembler.add(KeyframePiece(3, 0, 3, b"o" * 1100))
+    assembler.add(KeyframePiece(3, 1, 2, b"new"))
+    assert assembler.add(KeyframePiece(3, 0, 2, b"n" * 1100)) == b"n" * 1100 + b"new"
+
+
+@pytest.mark.parametrize(
+    "field", [{"keyframe_bytes": 0}, {"states": 256}, {"references": 1}, {"pending_pieces": 2}, {"message_bytes": "1"}]
+)
+def test_limits_are_checked(field: dict[str, int]) -> None:
+    with pytest.raises(ConfigError):
+        Limits(**field)
+
+
+HELLO = Hello(b"12345678", 256, 10, True, 0)
+
+
+def test_equal_hellos_agree_and_unknown_extras_are_skipped() -> None:
+    other = Hello(
+        b"12345678", 256, 10, True, 0, MotionSteps(16, 16), features=FEATURE_AUDIO | 1 << 30, extras=(("colour", 5),)
+    )
+    agree(HELLO, other)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (Hello(b"87654321", 256, 10, True, 0), "model differs: here 3132333435363738, peer 3837363534333231"),
+        (Hello(b"12345678", 128, 10, True, 0), "picture size differs: here 256, peer 128"),
+        (Hello(b"12345678", 256, 9, True, 0), "keypoints differs"),
+        (Hello(b"12345678", 256, 10, False, 0), "Jacobians differs"),
+        (Hello(b"12345678", 256, 10, True, 65535), "table 65535"),
+        (Hello(b"12345678", 256, 10, True, 0, protocol_version=2), "run the same version"),
+    ],
+)
+def test_mismatch_is_one_clear_sentence_on_both_sides(other: Hello, words: str) -> None:
+    with pytest.raises(MismatchError, match=words) as caught:
+        agree(HELLO, other)
+    bye = bye_for(caught.value)
+    assert bye.code == 1
+    assert 0 < len(bye.text) <= 64
+
+
+def test_media_time_goes_on_over_the_wrap_and_back() -> None:
+    time = MediaTime()
+    start = 2**32 - 9000
+    assert time.unwrap(start) == 0
+    assert time.unwrap((start + 18000) % 2**32) == 18000
+    assert time.unwrap((start + 3600) % 2**32) == 3600
+    assert time.wrap(18000) == 9000
+
+
+def test_delay_covers_jitter_and_falls_slowly() -> None:
+    clock = PlayoutClock(minimum_ms=10, maximum_ms=400)
+    now = 0.0
+    for index in range(200):
+        now = index * 40.0
+        clock.observe(index * 3600, index * 3600, now + (50.0 if index % 4 == 0 else 0.0))
+    assert 50 <= clock.delay_ms <= 70
+    high = clock.delay_ms
+    for index in range(200, 260):
+        clock.observe(index * 3600, index * 3600, index * 40.0)
+    assert high - 60 <= clock.delay_ms <= high
+    for index in range(260, 1200):
+        clock.observe(index * 3600, index * 3600, index * 40.0)
+    assert clock.delay_ms < 25
+
+
+def test_clock_drift_is_followed() -> None:
+    clock = PlayoutClock()
+    for index in range(25 * 600):
+        clock.observe(index * 3600, index * 3600, index * 40.0 * 1.0005)
+    late_ms = clock.deadline_ms((25 * 600) * 3600) - 25 * 600 * 40.0 * 1.0005
+    assert 0 <= late_ms < 40
+
+
+def test_reception_counts_loss_reordering_and_repeats_over_the_wrap() -> None:
+    reception = Reception(65)
+    order = [65533, 65534, 0, 65535, 3, 0]
+    news = [reception.add(sequence, index * 3600, index * 40.0) for index, sequence in enumerate(order)]
+    assert news == [True, True, True, True, True, False]
+    assert (reception.received_total, reception.lost_total, reception.duplicates) == (5, 2, 1)
+    assert reception.missing() == (2, 1)
+    summary = reception.summary()
+    assert summary is not None
+    assert summary.highest_sequence == 3
+    assert summary.bitmap == 0b1111001
+    assert reception.arrived(65535)
+    assert not reception.arrived(1)
+
+
+def test_jitter_is_zero_for_a_steady_stream_and_grows_otherwise() -> None:
+    steady, uneven = Reception(), Reception()
+    for index in range(100):
+        steady.add(index, index * 3600, index * 40.0)
+        uneven.add(index, index * 3600, index * 40.0 + (index % 2) * 16)
+    assert steady.jitter_ms == pytest.approx(0)
+    assert 12 < uneven.jitter_ms < 17
+
+
+def test_rate_control_prefers_little_delay_within_the_budget() -> None:
+    def plan(**config: float) -> tuple[int, int]:
+        control = RateControl(RateConfig(**config), 25.0)  # type: ignore[arg-type]
+        return control.plan.bundle, control.plan.every
+
+    assert plan(budget_bps=60_000) == (1, 1)
+    assert plan(budget_bps=30_000) == (2, 1)
+    assert plan(budget_bps=16_500) == (3, 1)
+    assert plan(budget_bps=10_000, max_added_delay_ms=280) == (3, 2)
+    assert plan(bundle=4) == (4, 1) or plan(bundle=4) == (4, 2)
+    assert plan(motion_fps=12.5)[1] == 2
+
+
+def test_congestion_lowers_the_budget_and_quiet_restores_it() -> None:
+    control = RateControl(RateConfig(budget_bps=60_000), 25.0)
+    for _ in range(8):
+        control.feedback(Feedback(0.3, 50.0))
+    assert control.budget_bps < 20_000
+    assert control.plan.bundle > 1
+    for _ in range(60):
+        control.feedback(Feedback(0.0, 50.0))
+    assert control.budget_bps == 60_000
+    assert control.plan.bundle == 1
+
+
+def test_queueing_delay_counts_as_congestion_without_loss() -> None:
+    control = RateControl(RateConfig(budget_bps=60_000), 25.0)
+    control.feedback(Feedback(0.0, 40.0))
+    for _ in range(6):
+        control.feedback(Feedback(0.0, 400.0))
+    assert control.budget_bps < 30_000
+
+
+@pytest.mark.parametrize(
+    "field", [{"bundle": 5}, {"budget_bps": 500}, {"motion_fps": -1.0}, {"max_added_delay_ms": 5000.0}]
+)
+def test_rate_config_is_checked(field: dict[str, float]) -> None:
+    with pytest.raises(ConfigError):
+        RateConfig(**field)  # type: ignore[arg-type]
