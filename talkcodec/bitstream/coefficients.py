@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from talkcodec.bitstream.rangecoder import RangeDecoder, RangeEncoder
 from talkcodec.bitstream.states import STATE_LIMIT
-from talkcodec.bitstream.tables import ESCAPE, LARGEST, SCALES, SHAPES, MotionTable
+from talkcodec.bitstream.tables import ESCAPE, LARGEST, SCALES, SHAPES, MotionTable, split_scales
 from talkcodec.errors import BitstreamError
 
 __all__ = ["best_profile", "decode_vector", "encode_vector"]
@@ -98,8 +98,7 @@ def vector_costs(
     vector: npt.NDArray[np.int64], scales: npt.NDArray[np.int64], table: MotionTable
 ) -> npt.NDArray[np.int64]:
     """Bits times 256 for vectors (..., n) under scales (..., n), broadcast against each other; (...)."""
-    low_bits = np.where(scales < SHAPES, 0, 1 + (scales - SHAPES) // 4)
-    shapes = scales - 4 * low_bits
+    shapes, low_bits = split_scales(scales)
     high = vector >> low_bits
     inside = np.abs(high) <= LARGEST
     excess = np.maximum(np.abs(high) - LARGEST, 1)

@@ -124,6 +124,12 @@ def scale_shift(table: MotionTable, steps: MotionSteps) -> int:
     return shift
 
 
+def split_scales(scales: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Shape index and count of low bits of each scale."""
+    low_bits = np.where(scales < SHAPES, 0, 1 + (scales - SHAPES) // 4)
+    return scales - 4 * low_bits, low_bits
+
+
 def laplace_shapes() -> npt.NDArray[np.int64]:
     """Frequencies of the generic shapes: Laplace distributions integrated over each symbol, (SHAPES, SYMBOLS).
 
@@ -248,3 +254,40 @@ def table_from_bytes(data: bytes) -> MotionTable:
         profile_frequencies=np.array(raw["profile_frequencies"], np.int64),
         metadata={str(key): str(value) for key, value in raw["metadata"].items()},
     )
+
+
+def table_to_bytes(table: MotionTable) -> bytes:
+    """The inverse of table_from_bytes: mean in 1/2**16, transform in 1/2**20."""
+    transform = [] if table.transform is None else np.rint(table.transform * 2**20).astype(np.int64).tolist()
+    raw = {
+        "format": 1,
+        "id": table.table_id,
+        "name": table.name,
+        "keypoints": table.keypoints,
+        "jacobians": table.jacobians,
+        "base_steps": [table.base_steps.keypoint_step, table.base_steps.jacobian_step],
+        "metadata": dict(table.metadata),
+        "mean": np.rint(table.mean * 2**16).astype(np.int64).tolist(),
+        "profile_frequencies": table.profile_frequencies.tolist(),
+        "profiles": table.profiles.tolist(),
+        "intra_profiles": table.intra_profiles.tolist(),
+        "shapes": table.shapes.tolist(),
+        "transform": transform,
+    }
+    # One key a line: a diff of two tables says which part differs.
+    lines = ",\n".join(f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'))}" for key, value in raw.items())
+    return f"{{{lines}}}\n".encode()
+
+
+def manifest_entry(table: MotionTable, file: str, data: bytes) -> dict[str, dict[str, str | int | bool]]:
+    """What tables.json says of a table file."""
+    return {
+        str(table.table_id): {
+            "file": file,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "name": table.name,
+            "model": table.metadata.get("model", ""),
+            "keypoints": table.keypoints,
+            "jacobians": table.jacobians,
+        }
+    }
