@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
 from talkcodec.errors import TalkcodecError
@@ -67,3 +68,58 @@ def score(
         made = read_clip(path, frames)
         scores = score_clip(truth.frames, made.frames, instruments, identity_every=identity_every, reference=seen)
         print(json.dumps({"reference": str(reference), "generated": str(path), **scores.to_dict()}))
+
+
+@app.command()
+def rd(
+    clips: Annotated[list[Path], typer.Argument(help="Clips, or folders of clips.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Results, one JSON line each; finished ones are skipped.")
+    ],
+    point: Annotated[
+        list[str] | None,
+        typer.Option(help="copy, anchors, talkcodec, quick, or CODEC:setting=value,...; may be given several times."),
+    ] = None,
+    frames: Annotated[int | None, typer.Option(min=2, help="Measure the first frames of each clip only.")] = None,
+    size: Annotated[int, typer.Option(help="Pictures are scaled to this size.")] = 256,
+    processes: Annotated[int, typer.Option(min=1, help="Clips side by side.")] = 1,
+    ray: Annotated[str | None, typer.Option(help='Address of a Ray cluster, or "local".')] = None,
+    models: ModelsOption = None,
+    landmarks: LandmarksOption = "mesh68",
+    identity: IdentityOption = "mobilefacenet",
+    identity_every: Annotated[int, typer.Option(min=1, help="Embed each n-th frame only.")] = 5,
+    compressai: Annotated[
+        Path | None, typer.Option(help="Also write one CompressAI result file a curve, here.")
+    ] = None,
+) -> None:
+    """Measure clips at operating points: rate, fidelity, landmarks, identity. Can be interrupted and started again."""
+    from eval.clips import find_clips
+    from eval.instruments import open_instruments
+    from eval.points import parse_points
+    from eval.rd import RunConfig, pending_jobs, run
+    from eval.rows import load_rows
+
+    points = parse_points(point or ["copy", "anchors", "talkcodec"])
+    open_instruments(models, landmarks, identity)  # fail now, not in each process
+    config = RunConfig(frames, size, models, landmarks, identity, identity_every)
+    paths = find_clips(clips)
+    jobs = pending_jobs(paths, points, output)
+    console = Console(stderr=True)
+    console.print(f"{len(paths)} clips x {len(points)} points: {len(jobs)} to measure, the rest is in {output}")
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    failed = []
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("measuring", total=len(jobs))
+        for row in run(jobs, config, output, processes, ray):
+            progress.advance(task)
+            if row.error:
+                failed.append(row)
+    for row in failed:
+        console.print(f"not measured: {row.clip}, {row.label}: {row.error}", style="yellow", markup=False)
+    if failed:
+        console.print(f"{len(failed)} of {len(jobs)} measurements failed; they run again with the same command")
+    if compressai is not None:
+        from eval.compressai import export
+
+        for path in export(load_rows([output]), compressai):
+            console.print(f"wrote {path}")

@@ -60,7 +60,7 @@ def ssim_and_ms_ssim(reference: Unit, generated: Unit) -> tuple[float, float]:
 
 
 def _similarity_terms(x: Unit, y: Unit) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean similarity and mean contrast-structure of R, G and B, (3,) each, where the window lies inside the picture."""
+    """Mean similarity and mean contrast-structure of R, G, B, (3,) each, where the window lies inside the picture."""
     mean_x, mean_y = _blur(x), _blur(y)
     product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
     contrast = (2 * (_blur(x * y) - product) + _C2) / (_blur(x * x + y * y) - squares + _C2)
@@ -76,6 +76,6 @@ def _blur(x: Unit) -> Unit:
 
 
 def _halve(x: Unit) -> Unit:
-    height, width = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2
-    halved: Unit = x[:height, :width].reshape(height // 2, 2, width // 2, 2, 3).mean(axis=(1, 3))
+    height, width = x.shape[0] // 2, x.shape[1] // 2
+    halved: Unit = cv2.resize(x[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
     return halved

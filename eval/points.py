@@ -1,0 +1,139 @@
+"""Operating points: which codec in which setting; named, parsed from the command line, and grouped into curves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eval.anchors.settings import ANCHORS
+from talkcodec.errors import ConfigError
+
+__all__ = ["DEFAULTS", "PRESETS", "Point", "parse_points"]
+
+DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
+    "copy": {"quality": 45},
+    "talkcodec": {
+        "model": "lite-256",  # a shipped model's name, or a file
+        "quality": 45,  # of the keyframe, 0 to 100; -1 is the untouched picture, as in the papers
+        "kp": 32,  # keypoint step and Jacobian step, units of 1/4096
+        "jac": 64,
+        "jacobians": 1,  # 0: keypoints only, Jacobians held at identity
+        "interval": 0.0,  # seconds between keyframes, 0 for never
+        "refresh": 0.0,  # error above which the encoder sends a keyframe on its own, 0 for never
+        "every": 1,  # motion for each n-th frame, those between interpolated
+        "bundle": 3,  # motion units a message
+    },
+    **{name: {"crf": anchor.coarsest, "size": 0, "every": 1} for name, anchor in ANCHORS.items()},
+}
+"""Every codec's settings. `crf` is the anchor's quality, coarser is larger; `size` 0 is the clip's own."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A codec and its settings, complete and sorted; two points are the same when their keys are."""
+
+    codec: str
+    settings: tuple[tuple[str, int | float | str], ...]
+
+    @property
+    def key(self) -> str:
+        """Codec and every setting, as `parse_points` reads it."""
+        return self.codec + ":" + ",".join(f"{name}={value}" for name, value in self.settings)
+
+    @property
+    def label(self) -> str:
+        """Codec and the settings that are not the default."""
+        changed = [f"{n} {v}" for n, v in self.settings if v != DEFAULTS[self.codec][n] or n in ("crf", "quality")]
+        return " ".join([self.codec, *changed])
+
+    @property
+    def curve(self) -> str:
+        """Points of one curve differ in quality alone: `crf` of an anchor, `quality` of talkcodec's keyframe."""
+        changed = [f"{n} {v}" for n, v in self.settings if v != DEFAULTS[self.codec][n] and n not in ("crf", "quality")]
+        return " ".join([self.codec, *changed])
+
+    def __getitem__(self, name: str) -> Any:
+        return dict(self.settings)[name]
+
+
+def make_point(codec: str, **settings: int | float | str) -> Point:
+    """A point with these settings and defaults for the rest; raises ConfigError for unknown codecs or settings."""
+    if codec not in DEFAULTS:
+        raise ConfigError(f"unknown codec {codec!r}; known: {', '.join(DEFAULTS)}")
+    defaults = DEFAULTS[codec]
+    for name in settings:
+        if name not in defaults:
+            raise ConfigError(f"{codec} has no setting {name!r}; it has {', '.join(defaults)}")
+    return Point(codec, tuple(sorted({**defaults, **settings}.items())))
+
+
+def _anchor_points() -> list[Point]:
+    """Each anchor at full size, at 128x128 enlarged, and both at half the frame rate, where its low rates lie."""
+    grid: dict[str, dict[tuple[int, int], tuple[int, ...]]] = {  # (size, every) to crf
+        "x264": {(0, 1): (45, 51), (0, 2): (51,), (128, 1): (36, 42, 48), (128, 2): (39, 45)},
+        "x265": {(0, 1): (39, 45, 51), (0, 2): (48,), (128, 1): (36, 42, 48), (128, 2): (39, 45)},
+        "vp8": {(0, 1): (55, 63), (0, 2): (63,), (128, 1): (45, 63), (128, 2): (45, 55, 63)},
+        "vp9": {(0, 1): (55, 63), (0, 2): (63,), (128, 1): (45, 55, 63), (128, 2): (57, 63)},
+        "av1": {(0, 1): (50, 57, 63), (0, 2): (63,), (128, 1): (48, 57, 63), (128, 2): (55, 63)},
+    }
+    return [
+        make_point(codec, crf=crf, size=size, every=every)
+        for codec, curves in grid.items()
+        for (size, every), crfs in curves.items()
+        for crf in crfs
+    ]
+
+
+def _talkcodec_points() -> list[Point]:
+    at = [make_point("talkcodec", quality=quality) for quality in (10, 25, 45, 65, 80)]
+    half = [make_point("talkcodec", quality=quality, every=2, bundle=2) for quality in (10, 25, 45, 65)]
+    steps = [make_point("talkcodec", kp=kp, jac=2 * kp) for kp in (8, 16, 64, 128)]
+    switches = [
+        make_point("talkcodec", jacobians=0),
+        make_point("talkcodec", refresh=0.05),
+        make_point("talkcodec", interval=2.0),
+        make_point("talkcodec", quality=-1),
+    ]
+    return at + half + steps + switches
+
+
+PRESETS: Mapping[str, list[Point]] = {
+    "copy": [make_point("copy", quality=-1), make_point("copy", quality=45)],
+    "anchors": _anchor_points(),
+    "talkcodec": _talkcodec_points(),
+    "quick": [
+        make_point("copy"),
+        make_point("talkcodec"),
+        make_point("x265", crf=48),
+        make_point("av1", crf=63),
+    ],
+}
+
+
+def parse_points(texts: list[str]) -> list[Point]:
+    """Points from names of presets and from `codec:setting=value,...`, without repetition.
+
+    Raises ConfigError, saying what is known, for anything else.
+    """
+    points: dict[str, Point] = {}
+    for text in texts:
+        for point in PRESETS.get(text) or [_parse(text)]:
+            points[point.key] = point
+    return list(points.values())
+
+
+def _parse(text: str) -> Point:
+    codec, _, rest = text.partition(":")
+    if codec not in DEFAULTS:
+        known = f"presets {', '.join(PRESETS)}; codecs {', '.join(DEFAULTS)}"
+        raise ConfigError(f"unknown point {text!r}; known are {known}")
+    settings: dict[str, int | float | str] = {}
+    for item in filter(None, rest.split(",")):
+        name, equals, value = item.partition("=")
+        default = DEFAULTS[codec].get(name)
+        if not equals or default is None:
+            raise ConfigError(f"{item!r} in {text!r}: expected setting=value with one of {', '.join(DEFAULTS[codec])}")
+        try:
+            settings[name] = type(default)(value)
+        except ValueError as error:
+            raise ConfigError(f"{item!r} in {text!r}: expected a number") from error
+    return make_point(codec, **settings)

@@ -1,0 +1,190 @@
+"""`eval rd`: measure every clip at every operating point, in several processes or on several machines, resumable."""
+
+import multiprocessing
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from eval.clips import Clip, read_clip
+from eval.points import Point
+from eval.rows import Row, append_row, load_rows
+from talkcodec.errors import MediaError, TalkcodecError, UsageError
+
+__all__ = ["Job", "RunConfig", "measure", "pending_jobs", "run"]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How clips are measured: the first `frames` of each (None for all), scaled to `size`, by which instruments."""
+
+    frames: int | None = None
+    size: int = 256
+    models: Path | None = None
+    landmarks: str = "mesh68"
+    identity: str = "mobilefacenet"
+    identity_every: int = 5
+
+
+@dataclass(frozen=True)
+class Job:
+    """One measurement to make."""
+
+    clip: Path
+    point: Point
+
+
+def pending_jobs(clips: list[Path], points: list[Point], results: Path) -> list[Job]:
+    """Jobs without a finished row in `results`, clip by clip. Rows with an error, or of other weights, run again.
+
+    Raises UsageError when two clips have the same name: rows would not tell them apart.
+    """
+    if len({clip.stem for clip in clips}) < len(clips):
+        raise UsageError("two clips have the same name; results are kept by name")
+    weights = {point["model"]: _weights(point) for point in points if point.codec == "talkcodec"}
+    done = set()
+    for row in load_rows([results]) if results.exists() else []:
+        current = weights.get(row.settings.get("model"), row.model_sha256)
+        if not row.error and row.model_sha256 == current:
+            done.add(row.identity)
+    return [Job(clip, point) for clip in clips for point in points if (clip.stem, point.key) not in done]
+
+
+def run(jobs: list[Job], config: RunConfig, results: Path, processes: int = 1, ray: str | None = None) -> Iterator[Row]:
+    """Measure, append each row to `results` as it comes, and hand it out. `ray`: a cluster's address, or "local".
+
+    A job that fails gives a row with its error; it never ends the run.
+    """
+    results.parent.mkdir(parents=True, exist_ok=True)
+    mend_cut_line(results)
+    if ray is not None:
+        rows = _on_ray(jobs, config, ray)
+    elif processes > 1:
+        rows = _in_processes(jobs, config, processes)
+    else:
+        rows = (measure(job, config) for job in jobs)
+    for row in rows:
+        append_row(results, row)
+        yield row
+
+
+def measure(job: Job, config: RunConfig) -> Row:
+    """Code, decode and score one clip at one point."""
+    import talkcodec
+
+    point = job.point
+    names = {
+        "clip": job.clip.stem,
+        "codec": point.codec,
+        "point": point.key,
+        "curve": point.curve,
+        "label": point.label,
+        "settings": dict(point.settings),
+    }
+    started = time.perf_counter()
+    try:
+        from eval.metrics import score_clip
+
+        clip, seen, instruments = _observed(job.clip, config)
+        started = time.perf_counter()
+        frames, traffic = _code(clip, point)
+        seconds = time.perf_counter() - started
+        scores = score_clip(
+            clip.frames, frames, instruments, identity_every=config.identity_every, reference=seen
+        ).to_dict()
+        return Row(
+            **names,
+            frames=len(clip.frames),
+            fps=float(clip.fps),
+            size=clip.frames.shape[1],
+            rates=traffic.bitrates_bps(clip.duration_s),
+            **scores,
+            identity_every=config.identity_every,
+            model_sha256=_weights(point) if point.codec == "talkcodec" else "",
+            version=talkcodec.__version__,
+            seconds=seconds,
+        )
+    except (TalkcodecError, ValueError, RuntimeError, MemoryError) as error:
+        # One clip or codec that fails, whatever its library raises, is a row of its own and no end of the run.
+        return Row(**names, error=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - started)
+
+
+def mend_cut_line(results: Path) -> None:
+    """Cut off a last line that an interrupted run left unfinished, so that the next row starts on its own line."""
+    if results.exists():
+        data = results.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            results.write_bytes(data[:whole])
+
+
+def _code(clip: Clip, point: Point) -> Any:
+    if point.codec == "talkcodec":
+        from eval.subject import code_talkcodec
+
+        return code_talkcodec(clip, point)
+    from eval.anchors import code_anchor, code_copy
+
+    if point.codec == "copy":
+        return code_copy(clip, point["quality"] if point["quality"] >= 0 else None)
+    return code_anchor(clip, point.codec, point["crf"], point["size"] or None, point["every"])
+
+
+def _weights(point: Point) -> str:
+    from eval.subject import model_sha256
+
+    return model_sha256(point["model"])
+
+
+@lru_cache(maxsize=1)
+def _instruments(config: RunConfig) -> Any:
+    import cv2
+
+    from eval.instruments import open_instruments
+
+    cv2.setNumThreads(1)  # processes share the cores already
+    return open_instruments(config.models, config.landmarks, config.identity)
+
+
+@lru_cache(maxsize=2)
+def _observed(path: Path, config: RunConfig) -> Any:
+    """The clip and what the instruments see in it; kept, since jobs come clip by clip."""
+    from eval.metrics import observe
+
+    clip = read_clip(path, config.frames, config.size)
+    if len(clip.frames) < 2:
+        raise MediaError(f"{path}: one frame is no clip")
+    instruments = _instruments(config)
+    seen = observe(clip.frames, instruments, config.identity_every)
+    if instruments.landmarks is not None and not seen.found.any():
+        raise MediaError(f"{path}: no face in any frame")
+    return clip, seen, instruments
+
+
+def _in_processes(jobs: list[Job], config: RunConfig, processes: int) -> Iterator[Row]:
+    context = multiprocessing.get_context("spawn")  # OpenVINO and OpenCV do not survive a fork
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        futures = [pool.submit(measure, job, config) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _on_ray(jobs: list[Job], config: RunConfig, address: str) -> Iterator[Row]:
+    """Over a Ray cluster; clips must be readable by the same path on each machine."""
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError("--ray needs the package ray: pip install 'talkcodec[ray]'") from error
+    ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
+    remote = ray.remote(num_cpus=1)(measure)
+    waiting = [remote.remote(job, config) for job in jobs]
+    while waiting:
+        ready, waiting = ray.wait(waiting, num_returns=1)
+        yield ray.get(ready[0])
