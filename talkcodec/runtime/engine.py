@@ -1,0 +1,171 @@
+"""Engine: a model, ready to run on this machine. detect -> encode_reference -> generate."""
+
+import logging
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from talkcodec.errors import EngineError
+from talkcodec.model.config import ModelConfig
+from talkcodec.model.files import ModelFile, read_model_file
+from talkcodec.types import FloatArray, Motion, Picture
+
+__all__ = ["Backend", "Engine", "EngineName", "Precision", "Reference", "open_engine"]
+
+logger = logging.getLogger(__name__)
+
+EngineName = Literal["auto", "torch", "openvino"]
+Precision = Literal["f32", "bf16"]
+
+
+class Backend(Protocol):
+    """What executes the graphs of `talkcodec.runtime.graphs`; inputs are checked already."""
+
+    description: str
+
+    def detect(self, picture: Picture) -> Motion:
+        """As Engine.detect."""
+
+    def encode_reference(self, picture: Picture, motion: Motion) -> tuple[Any, ...]:
+        """The backend's own arrays, as `generate` takes them."""
+
+    def generate(self, reference: tuple[Any, ...], motion: Motion) -> Picture:
+        """(S, S, 3) uint8."""
+
+    def generate_float(self, reference: tuple[Any, ...], motion: Motion) -> FloatArray:
+        """(S, S, 3) float32 in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Everything that an engine computed from one reference picture. Opaque; good for the engine that made it."""
+
+    arrays: tuple[Any, ...]
+    engine: "Engine"
+
+
+class Engine:
+    """A model on this machine.
+
+    detect and generate may be called from different threads at the same time; calls of the same
+    method wait for one another. Raises EngineError for inputs of another shape or type.
+    """
+
+    def __init__(self, file: ModelFile, backend: Backend) -> None:
+        self.config: ModelConfig = file.config
+        self.model_hash: bytes = file.hash
+        self.name: str = file.name
+        self._backend = backend
+
+    @property
+    def description(self) -> str:
+        """What runs it, in words: "OpenVINO 2026.4, CPU, f32, 2 threads"."""
+        return self._backend.description
+
+    def detect(self, picture: Picture) -> Motion:
+        """Keypoints, and Jacobians of a first-order model, of a picture (S, S, 3) uint8 RGB."""
+        self._check_picture(picture)
+        return self._backend.detect(picture)
+
+    def encode_reference(self, picture: Picture, motion: Motion) -> Reference:
+        """All that depends on the reference picture (S, S, 3) uint8 RGB and its own motion; once a keyframe."""
+        self._check_picture(picture)
+        self._check_motion(motion)
+        return Reference(self._backend.encode_reference(picture, motion), self)
+
+    def generate(self, reference: Reference, motion: Motion) -> Picture:
+        """The reference picture moved to `motion`, (S, S, 3) uint8 RGB."""
+        self._check_reference(reference)
+        self._check_motion(motion)
+        return self._backend.generate(reference.arrays, motion)
+
+    def generate_float(self, reference: Reference, motion: Motion) -> FloatArray:
+        """As generate, before rounding: (S, S, 3) float32 in [0, 1], for metrics."""
+        self._check_reference(reference)
+        self._check_motion(motion)
+        return self._backend.generate_float(reference.arrays, motion)
+
+    def _check_picture(self, picture: Picture) -> None:
+        size = self.config.picture_size
+        if picture.dtype != np.uint8 or picture.shape != (size, size, 3):
+            raise EngineError(f"picture: got {picture.dtype} {picture.shape}, expected uint8 ({size}, {size}, 3)")
+
+    def _check_motion(self, motion: Motion) -> None:
+        k = self.config.keypoints
+        if motion.keypoints.shape != (k, 2):
+            raise EngineError(f"keypoints: got {motion.keypoints.shape}, model {self.name} has ({k}, 2)")
+        shape = None if motion.jacobians is None else motion.jacobians.shape
+        expected = (k, 2, 2) if self.config.jacobians else None
+        if shape != expected:
+            raise EngineError(f"jacobians: got {shape}, model {self.name} has {expected}")
+        for values in (motion.keypoints, motion.jacobians):
+            if values is not None and not np.isfinite(values).all():
+                raise EngineError("motion is not finite")
+
+    def _check_reference(self, reference: Reference) -> None:
+        if reference.engine is not self:
+            raise EngineError("this reference was made by another engine; call encode_reference of this one")
+
+
+def open_engine(
+    model: str | Path = "lite-256",
+    engine: EngineName = "auto",
+    device: str | None = None,
+    threads: int | None = None,
+    precision: Precision = "f32",
+) -> Engine:
+    """Load a model and prepare it to run.
+
+    model: a shipped name, a path, or "untrained:PRESET".
+    engine: "openvino", "torch", or "auto": torch where it finds a GPU or `device` names one, else OpenVINO,
+        else, with a warning, torch on the CPU.
+    device: as torch names it ("cpu", "cuda", "cuda:1", "mps") or OpenVINO ("CPU", "GPU"); None: the best there is.
+    threads: of the CPU, for each call; None: all that this process may use.
+    precision: "f32", or "bf16" for about twice the speed where the processor has it, at a small loss.
+    Raises ModelError, EngineError.
+    """
+    if engine not in ("auto", "torch", "openvino"):
+        raise EngineError(f"engine: got {engine!r}, expected auto, torch or openvino")
+    if precision not in ("f32", "bf16"):
+        raise EngineError(f"precision: got {precision!r}, expected f32 or bf16")
+    if threads is not None and threads < 1:
+        raise EngineError(f"threads: got {threads}, expected at least 1")
+    file = read_model_file(model)
+    if engine == "auto":
+        accelerator = _accelerator() if device is None else device
+        if accelerator.lower() != "cpu":
+            engine, device = "torch", accelerator
+    if engine == "torch":
+        return Engine(file, _torch_backend(file, device, threads, precision))
+    try:
+        from talkcodec.runtime.openvino_backend import OpenVINOBackend
+
+        backend = OpenVINOBackend(file, device or "CPU", threads, precision)
+    except Exception as error:
+        # OpenVINO raises plain RuntimeError for most of what can go wrong, from libraries missing to unknown operators.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if engine == "openvino":
+            raise EngineError(f"OpenVINO cannot run {file.name}: {reason}") from error
+        logger.warning("OpenVINO cannot run %s (%s); using torch, which is slower", file.name, reason)
+        return Engine(file, _torch_backend(file, device, threads, precision))
+    return Engine(file, backend)
+
+
+def _torch_backend(file: ModelFile, device: str | None, threads: int | None, precision: Precision) -> Backend:
+    from talkcodec.runtime.torch_backend import TorchBackend
+
+    return TorchBackend(file, device or _accelerator(), threads, precision)
+
+
+def _accelerator() -> str:
+    """ "cuda", "mps" or "cpu". The CPU build of torch says so in its version, which saves importing it."""
+    if version("torch").endswith("+cpu"):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,141 @@
+"""Execution by OpenVINO: the fast way on a CPU.
+
+The graphs are converted from torch once and cached. Precision is pinned: left to itself, OpenVINO
+computes in bfloat16 wherever the processor can, which moves keypoints by more than a quantiser step.
+"""
+
+import logging
+import tempfile
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino
+
+import talkcodec
+from talkcodec.errors import EngineError
+from talkcodec.model.files import ModelFile, load_model
+from talkcodec.runtime.cache import GraphCache, cache_directory
+from talkcodec.types import FloatArray, Motion, Picture
+
+__all__ = ["OpenVINOBackend"]
+
+logger = logging.getLogger(__name__)
+
+GRAPHS = ("detect", "encode_reference", "generate", "generate_float")
+FORMAT = "1"
+"""Of the cached graphs; raise it when talkcodec.runtime.graphs changes."""
+
+Arrays = tuple[npt.NDArray[Any], ...]
+
+
+class _Graph:
+    """One compiled graph, one request: calls wait for one another."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+        self._outputs = len(compiled.outputs)
+        self._lock = threading.Lock()
+
+    def __call__(self, *inputs: npt.NDArray[Any]) -> Arrays:
+        with self._lock:
+            self._request.infer(list(inputs), share_inputs=True, share_outputs=True)
+            return tuple(np.array(self._request.get_output_tensor(i).data) for i in range(self._outputs))
+
+
+class OpenVINOBackend:
+    """Runs the converted graphs; generate_float is compiled when first asked for."""
+
+    def __init__(self, file: ModelFile, device: str, threads: int | None, precision: str) -> None:
+        self._core = openvino.Core()
+        self._device = device.upper()
+        if self._device.split(".")[0] not in {name.split(".")[0] for name in self._core.available_devices}:
+            raise EngineError(f"OpenVINO has no device {device!r}; there are {', '.join(self._core.available_devices)}")
+        self._options = self._compile_options(threads, precision)
+        self._folder, self._temporary = _converted(file)
+        self._detect, self._encode_reference, self._generate = (self._compile(name) for name in GRAPHS[:3])
+        self._generate_float: _Graph | None = None
+        self._lock = threading.Lock()
+        number = openvino.get_version().split("-")[0]
+        used = f", {threads} threads" if threads else ""
+        self.description = f"OpenVINO {number}, {self._device}, {precision}{used}"
+
+    def detect(self, picture: Picture) -> Motion:
+        """As Engine.detect."""
+        keypoints, *jacobians = self._detect(_batch(picture))
+        return Motion(keypoints[0], jacobians[0][0] if jacobians else None)
+
+    def encode_reference(self, picture: Picture, motion: Motion) -> Arrays:
+        """Float32 arrays, batch first."""
+        return self._encode_reference(_batch(picture), *_motion(motion))
+
+    def generate(self, reference: Arrays, motion: Motion) -> Picture:
+        """As Engine.generate."""
+        picture: Picture = self._generate(*_motion(motion), *reference)[0][0]
+        return picture
+
+    def generate_float(self, reference: Arrays, motion: Motion) -> FloatArray:
+        """As Engine.generate_float."""
+        with self._lock:
+            if self._generate_float is None:
+                self._generate_float = self._compile("generate_float")
+        prediction: FloatArray = self._generate_float(*_motion(motion), *reference)[0][0]
+        return prediction
+
+    def _compile(self, name: str) -> _Graph:
+        return _Graph(self._core.compile_model(self._folder / f"{name}.xml", self._device, self._options))
+
+    def _compile_options(self, threads: int | None, precision: str) -> dict[str, Any]:
+        capabilities = self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and "BF16" not in capabilities:
+            raise EngineError(f"this {self._device} has no bfloat16; use precision f32")
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        if self._device == "CPU":
+            options["NUM_STREAMS"] = 1
+            # A pinned pool would bind detect and generate to the same cores when both run.
+            options["ENABLE_CPU_PINNING"] = False
+            if threads:
+                options["INFERENCE_NUM_THREADS"] = threads
+        return options
+
+
+def _converted(file: ModelFile) -> tuple[Path, "tempfile.TemporaryDirectory[str] | None"]:
+    """The folder with the converted graphs; a temporary one, to be kept alive, when the cache cannot be written."""
+    key = (file.hash.hex(), openvino.get_version(), talkcodec.__version__, FORMAT)
+    try:
+        return GraphCache(cache_directory() / "openvino").entry(key, lambda folder: _convert(file, folder)), None
+    except OSError as error:
+        logger.warning(
+            "cannot keep converted graphs in %s (%s); each start will convert anew", cache_directory(), error
+        )
+        temporary = tempfile.TemporaryDirectory(prefix="talkcodec-")
+        _convert(file, Path(temporary.name))
+        return Path(temporary.name), temporary
+
+
+def _convert(file: ModelFile, folder: Path) -> None:
+    import torch
+
+    from talkcodec.runtime.graphs import example_inputs, make_graph
+
+    logger.info("converting %s for OpenVINO, once", file.name)
+    network = load_model(file.path or file.name).network
+    for name in GRAPHS:
+        inputs = example_inputs(name, network)
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the tracer: shapes are meant to be constants
+            traced = torch.jit.trace(make_graph(name, network), inputs, check_trace=False)
+        graph = openvino.convert_model(traced, example_input=inputs, input=[list(x.shape) for x in inputs])
+        openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
+
+
+def _batch(picture: Picture) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(picture)[None]
+
+
+def _motion(motion: Motion) -> Arrays:
+    arrays = (motion.keypoints,) if motion.jacobians is None else (motion.keypoints, motion.jacobians)
+    return tuple(np.ascontiguousarray(array, dtype=np.float32)[None] for array in arrays)
