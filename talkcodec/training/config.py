@@ -21,11 +21,12 @@ class LossWeights:
     warp: float = 5.0
     equivariance_keypoints: float = 2.0
     equivariance_jacobians: float = 1.0
+    keypoint_spread: float = 0.2
     nearest_neighbour: float = 0.0
     adversarial: float = 0.0
     feature_matching: float = 0.0
     perceptual: float = 0.0
-    motion_focus: float = 2.0
+    motion_focus: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Stage:
 
     size: side in pixels. batch: pairs a step and process. rate: Adam's step size, reached after
     `warmup` steps and brought to zero over the last `decay` share of the stage.
+    freeze_detector: leave the keypoint detector as it is, and its losses out; the wire's probability
+    tables, trained on its keypoints, then stay right while the generator goes on learning.
     """
 
     size: int = 256
@@ -42,6 +45,7 @@ class Stage:
     rate: float = 5e-4
     warmup: int = 200
     decay: float = 0.3
+    freeze_detector: bool = False
     weights: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "equivariance_keypoints",
     "feature_matching",
     "gradient",
+    "keypoint_spread",
     "motion_focus",
     "nearest_neighbour",
     "perceptual_network",
@@ -87,6 +88,14 @@ def equivariance_jacobians(
     """|1 - J_D^-1 T'(p_T) J_T| for Jacobians (B, K, 2, 2) (FOMM eq. 12)."""
     product = invert_jacobian(jacobians, 0.05) @ transform.jacobian(keypoints_t) @ jacobians_t
     return (torch.eye(2).to(product) - product).abs().clamp(max=5).mean()
+
+
+def keypoint_spread(keypoints: Tensor, distance: float = 0.25) -> Tensor:
+    """Penalty on keypoints (B, K, 2) nearer to each other than `distance`, so that they do not huddle
+    where the gradient is largest and leave mouth and eyes without one (Wang et al., CVPR 2021, prior loss)."""
+    squared = (keypoints[:, :, None] - keypoints[:, None]).square().sum(-1)
+    apart = 1 - torch.eye(keypoints.shape[1]).to(squared)
+    return (apart * F.relu(1 - squared / distance**2)).sum((1, 2)).mean() / keypoints.shape[1]
 
 
 def nearest_neighbour(prediction: Tensor, target: Tensor, features: nn.Module, reach: int = 2) -> Tensor:

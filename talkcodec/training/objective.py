@@ -19,7 +19,8 @@ def draw_animation(
 ) -> tuple[Animation, tuple[Tensor, Tensor | None]]:
     """Detect, disturb as quantisation would, and animate. sources (B, R, 3, S, S), driving (B, 3, S, S)."""
     batch, count = sources.shape[:2]
-    keypoints, jacobians = network.detect(torch.cat([sources.flatten(0, 1), driving]))
+    with torch.set_grad_enabled(network.detector.training):
+        keypoints, jacobians = network.detect(torch.cat([sources.flatten(0, 1), driving]))
 
     def disturb(values: Tensor, width: float) -> Tensor:
         return values + width * (torch.rand(values.shape, generator=generator).to(values) - 0.5)
@@ -77,7 +78,8 @@ class Objective(nn.Module):
             assert occlusion is not None
             seen = focus * (0.2 + 0.8 * resize(occlusion.detach(), (deformed.shape[-2], deformed.shape[-1]), False))
             add("warp", weights.warp, losses.pyramid_l1(deformed, driving, seen))
-        if weights.equivariance_keypoints:
+        learning = self.network.detector.heatmap.weight.requires_grad
+        if learning and weights.equivariance_keypoints:
             transform = RandomTransform(driving.shape[0], driving, generator)
             moved = transform.picture(driving, self.network.config.align_corners)
             keypoints_t, jacobians_t = self.network.detect(moved)
@@ -86,6 +88,8 @@ class Objective(nn.Module):
             if jacobians is not None and jacobians_t is not None and weights.equivariance_jacobians:
                 first_order = losses.equivariance_jacobians(jacobians, transform, keypoints_t, jacobians_t)
                 add("equivariance_jacobians", weights.equivariance_jacobians, first_order)
+        if learning and weights.keypoint_spread:
+            add("keypoint_spread", weights.keypoint_spread, losses.keypoint_spread(keypoints))
         if weights.perceptual and self.vgg is not None:
             add("perceptual", weights.perceptual, F.l1_loss(self.vgg(prediction), self.vgg(driving)))
         if discriminator is not None:

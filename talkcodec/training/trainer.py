@@ -112,6 +112,7 @@ class Trainer:
             group["lr"] = rate * min(1.0, left)
         adversarial = stage.weights.adversarial > 0 or stage.weights.feature_matching > 0
         self.discriminator.requires_grad_(False)
+        self.network.detector.requires_grad_(not stage.freeze_detector).train(not stage.freeze_detector)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             terms, prediction = self.objective(
                 sources, driving, stage.weights, self.discriminator if adversarial else None, generator

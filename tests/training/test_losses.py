@@ -75,6 +75,13 @@ def test_nearest_neighbour_forgives_a_shift_that_l1_punishes() -> None:
     assert float(near) < 0.4 * float((shifted - a).abs().mean())
 
 
+def test_spread_counts_only_keypoints_that_are_too_near() -> None:
+    apart = torch.tensor([[[0.0, 0.0], [0.5, 0.0], [0.0, 0.5]]])
+    assert float(losses.keypoint_spread(apart)) == 0
+    together = torch.zeros(1, 2, 2)
+    assert float(losses.keypoint_spread(together)) == pytest.approx(1)
+
+
 def test_adversarial_terms() -> None:
     ones, zeros = torch.ones(2, 1, 3, 3), torch.zeros(2, 1, 3, 3)
     assert float(losses.adversarial_generator(ones)) == 0

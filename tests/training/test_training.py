@@ -75,6 +75,17 @@ def test_optional_losses_train(clips: list[Clip], tmp_path: Path, switch: str) -
     assert all(torch.isfinite(p).all() for p in trainer.network.parameters())
 
 
+def test_a_frozen_detector_stays_and_the_rest_learns(clips: list[Clip], tmp_path: Path) -> None:
+    config = small()
+    config = dataclasses.replace(config, stages=(dataclasses.replace(config.stages[0], freeze_detector=True),))
+    trainer = Trainer(config, clips, [], tmp_path)
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    trainer.run(lambda p: None)
+    changed = {name for name, value in trainer.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert not any(name.startswith("detector.") for name in changed)
+
+
 def test_two_references_train(clips: list[Clip], tmp_path: Path) -> None:
     tiny = preset("tiny")
     config = dataclasses.replace(
