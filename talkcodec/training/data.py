@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from talkcodec.errors import MediaError, TalkcodecError
-from talkcodec.types import Picture
+from talkcodec.errors import MediaError, NoFaceError, TalkcodecError
+from talkcodec.types import Crop, Picture
 
 __all__ = ["Clip", "Pairs", "build_cache", "load_cache"]
 
 logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg"}
+FACE_SEARCH_EVERY = 5
 KEYFRAME_QUALITIES = (30, 75)
 """Range of still qualities that keyframes are degraded with."""
 
@@ -117,21 +118,24 @@ class Pairs:
 
 def _read_square(video: Path, size: int) -> npt.NDArray[np.uint8]:
     """All frames as faces of size x size; MediaError when unreadable, under two frames, or without a face."""
-    import cv2
+    from talkcodec.codec.crop import fit
 
-    frames = []
-    crop = None
-    for frame in _decode(video):
-        height, width = frame.shape[:2]
-        if crop is None:
-            side = min(height, width)
-            crop = (0, 0, side) if height == width else _face_square(frame)
-        x, y, side = crop
-        square = frame[y : y + side, x : x + side]
-        frames.append(square if side == size else cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA))
+    crop = _face_crop(video, size)
+    frames = [fit(frame, crop, size) for frame in _decode(video)]
     if len(frames) < 2:
         raise MediaError(f"{video.name} has {len(frames)} frame(s); at least 2 are needed")
-    return np.stack(frames).astype(np.uint8)
+    return np.stack(frames)
+
+
+def _face_crop(video: Path, size: int) -> Crop:
+    """One square for the whole clip, from the first frame in which a face is found; every fifth is looked at."""
+    from talkcodec.codec.crop import FaceCropper
+
+    cropper = FaceCropper(size)
+    for number, frame in enumerate(_decode(video)):
+        if number % FACE_SEARCH_EVERY == 0 and (cropped := cropper.crop(frame)).face_found:
+            return cropped.crop
+    raise NoFaceError(f"no face found in {video.name}")
 
 
 def _decode(video: Path) -> Iterator[Picture]:
@@ -145,16 +149,9 @@ def _decode(video: Path) -> Iterator[Picture]:
             good, frame = capture.read()
             if not good:
                 return
-            yield frame[:, :, ::-1].astype(np.uint8)
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     finally:
         capture.release()
-
-
-def _face_square(frame: Picture) -> tuple[int, int, int]:
-    from talkcodec.codec.crop import face_square
-
-    crop = face_square(frame)
-    return crop.x, crop.y, crop.size
 
 
 def _degrade(frames: npt.NDArray[np.uint8], count: int, seed: int) -> npt.NDArray[np.uint8]:

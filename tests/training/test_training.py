@@ -5,6 +5,8 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -115,8 +117,17 @@ def test_pairs_depend_on_seed_and_step_alone(clips: list[Clip]) -> None:
 def test_bad_clips_are_skipped_and_named(videos: Path, tmp_path: Path) -> None:
     shutil.copytree(videos, tmp_path / "in")
     (tmp_path / "in" / "broken.mp4").write_bytes(b"not a video")
+    for name, frames in (("faceless", 8), ("short", 1)):
+        writer = cv2.VideoWriter(str(tmp_path / "in" / f"{name}.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (128, 96))
+        for _ in range(frames):
+            writer.write(np.zeros((96, 128, 3), np.uint8))
+        writer.release()
     skipped = build_cache(tmp_path / "in", tmp_path / "cache", 64, 2)
-    assert list(skipped) == ["broken.mp4"]
+    assert {name: reason.split()[0] for name, reason in skipped.items()} == {
+        "broken.mp4": "cannot",
+        "faceless.avi": "no",
+        "short.avi": "no",
+    }
     assert len(load_cache(tmp_path / "cache")) == 1
     (tmp_path / "empty").mkdir()
     with pytest.raises(MediaError, match="no video"):
