@@ -1,0 +1,61 @@
+"""A portrait that moves as the face of a video does: the research line's own application."""
+
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from talkcodec.codec import FaceCropper
+from talkcodec.codec.transfer import relative_motion
+from talkcodec.convert import GENERATED, Report, crop_frames
+from talkcodec.errors import MediaError, NoFaceError
+from talkcodec.media import MediaReader, MediaWriter, read_opus, read_picture
+
+if TYPE_CHECKING:
+    from talkcodec.runtime import Engine
+
+__all__ = ["animate_portrait"]
+
+
+def animate_portrait(
+    portrait: Path,
+    driving: Path,
+    out: Path,
+    engine: "Engine",
+    *,
+    relative: bool = True,
+    beside: bool = False,
+    report: Report | None = None,
+) -> int:
+    """Move the face of a picture as the face of a video moves, with its sound; returns the number of frames.
+
+    relative: carry over the change since the first frame (needs no like pose), else the pose itself.
+    beside: show the driving video to the left.
+    """
+    size = engine.config.picture_size
+    still = FaceCropper(size).crop(read_picture(portrait))
+    if not still.face_found:
+        raise NoFaceError(f"no face found in {portrait}: use a picture that shows one face from the front")
+    source = engine.detect(still.picture)
+    reference = engine.encode_reference(still.picture, source)
+    frames = 0
+    with MediaReader(driving) as reader:
+        cropped = crop_frames(reader, FaceCropper(size), engine)
+        first = next(cropped)
+        start = engine.detect(first[1].picture)
+        width = 2 * size if beside else size
+        has_audio = reader.info.has_audio
+        with MediaWriter(out, width, size, reader.info.fps or 25.0, sound=has_audio, comment=GENERATED) as writer:
+            for packet in read_opus(driving):
+                writer.write_sound(packet)
+            for time_s, frame in chain([first], cropped):
+                motion = engine.detect(frame.picture)
+                picture = engine.generate(reference, relative_motion(source, motion, start) if relative else motion)
+                writer.write(np.hstack([frame.picture, picture]) if beside else picture, time_s)
+                frames += 1
+                if report:
+                    report(frames)
+        if reader.problem:
+            raise MediaError(f"{reader.problem}; {frames} frames before it are in {out}")
+    return frames

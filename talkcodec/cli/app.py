@@ -1,0 +1,54 @@
+"""The commands by name, and how errors end them: one line, exit code 1 (bad input) or 2 (bad use), no traceback."""
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from talkcodec import __version__
+from talkcodec.cli import animate, bench, decode, demo, encode, info, model, train
+from talkcodec.errors import ConfigError, TalkcodecError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Talking heads at a few kbit/s: one picture of the face, then only keypoints.\n\n"
+    "Begin with: talkcodec encode VIDEO call.tkc, then talkcodec decode call.tkc call.mp4 --side-by-side VIDEO",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(encode.encode)
+app.command()(decode.decode)
+app.command()(info.info)
+app.command()(animate.animate)
+app.add_typer(model.app, name="model")
+app.command()(train.train)
+app.command()(bench.bench)
+app.command()(demo.demo)
+
+
+@app.callback(invoke_without_command=True)
+def common(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what happens.")] = False,
+) -> None:
+    """Options that stand before the command."""
+    if version:
+        typer.echo(f"talkcodec {__version__}")
+        raise typer.Exit
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.DEBUG if verbose else logging.WARNING)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Entry point of the `talkcodec` script."""
+    try:
+        app()
+    except TalkcodecError as error:
+        typer.echo(f"talkcodec: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)

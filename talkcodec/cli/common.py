@@ -1,0 +1,63 @@
+"""What several commands share: the model options, opening an engine, a progress bar."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from talkcodec.errors import ConfigError, MediaError
+
+if TYPE_CHECKING:
+    from talkcodec.runtime import Engine
+
+__all__ = ["DEFAULT_MODEL", "EngineKind", "EngineOption", "ModelOption", "open_model", "progress"]
+
+DEFAULT_MODEL = "lite-256"
+
+
+class EngineKind(str, Enum):  # noqa: UP042  (typer prints the values of a str Enum)
+    """What executes the networks."""
+
+    auto = "auto"
+    torch = "torch"
+    openvino = "openvino"
+
+
+ModelOption = Annotated[
+    str, typer.Option("--model", help="A model's name (see: talkcodec model list) or a .safetensors file.")
+]
+EngineOption = Annotated[EngineKind, typer.Option("--engine", help="What executes the networks.")]
+
+
+def open_model(name: str, engine: EngineKind) -> "Engine":
+    """The engine with this model."""
+    from talkcodec.runtime import open_engine
+
+    return open_engine(name, engine=engine.value)
+
+
+def check_output(path: Path, *inputs: Path | None, suffix: str) -> None:
+    """Refuse an output that would overwrite an input, has another suffix, or whose folder is missing."""
+    if path.suffix.lower() != suffix:
+        raise ConfigError(f"{path} should end in {suffix}")
+    if not path.parent.is_dir():
+        raise MediaError(f"the folder {path.parent} does not exist")
+    for other in inputs:
+        if other is not None and other.exists() and path.exists() and path.samefile(other):
+            raise ConfigError(f"{path} is the input itself: choose another output")
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr with the time left; the yielded function takes the number of frames done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total or None)
+        yield lambda done: bar.update(task, completed=done)

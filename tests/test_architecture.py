@@ -1,0 +1,166 @@
+"""The house rules that a program can check: layers, public names, light imports."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+LAYERS = [
+    {"talkcodec.errors", "talkcodec.types", "talkcodec.config", "talkcodec.clock"},
+    {"talkcodec.bitstream"},
+    {"talkcodec.session"},
+    {"talkcodec.model", "talkcodec.runtime", "talkcodec.still", "talkcodec.sample"},
+    {"talkcodec.codec", "talkcodec.training", "talkcodec.media"},
+    {"talkcodec.convert", "talkcodec.animate", "talkcodec.rtc"},
+    {"sender", "receiver"},
+    {"eval", "call"},
+    {"talkcodec.cli"},
+]
+"""From the ground up: a module imports from its own row or one below. The command line stands on top of all."""
+
+PURE = {"talkcodec.bitstream", "talkcodec.session"}
+FORBIDDEN_IN_PURE = {"torch", "cv2", "av", "aiortc", "aiohttp", "asyncio", "time", "socket", "openvino"}
+
+PACKAGES = ["talkcodec", "sender", "receiver", "eval", "call"]
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def part_of(module: str) -> str:
+    """The name by which the layers know a module: talkcodec.X, or the program's package."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "talkcodec" else parts[0]
+
+
+def imports(path: Path, run_time_only: bool = False) -> Iterator[tuple[str, int]]:
+    """(module, line) of every import, wherever it stands; without those under TYPE_CHECKING when asked."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if run_time_only and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            skipped |= {inner for child in node.body for inner in ast.walk(child)}
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            for alias in node.names:  # `from talkcodec import media` names the module, not the package
+                inside = node.module == "talkcodec" and alias.name != "__version__"
+                yield f"talkcodec.{alias.name}" if inside else node.module or "", node.lineno
+
+
+def layer_of(part: str) -> int | None:
+    return next((number for number, row in enumerate(LAYERS) if part in row), None)
+
+
+def test_every_module_has_a_layer() -> None:
+    known = {part_of(module_name(path)) for path in SOURCES}
+    assert {part for part in known if layer_of(part) is None} <= {"talkcodec"}
+
+
+def test_imports_only_point_down() -> None:
+    wrong = []
+    for path in SOURCES:
+        own = layer_of(part_of(module_name(path)))
+        for module, line in imports(path):
+            other = layer_of(part_of(module))
+            if own is not None and other is not None and other > own:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {module}, which lies above it")
+    assert wrong == []
+
+
+def test_bitstream_and_session_are_pure() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in SOURCES
+        if part_of(module_name(path)) in PURE
+        for module, line in imports(path, run_time_only=True)
+        if module.split(".")[0] in FORBIDDEN_IN_PURE
+    ]
+    assert wrong == []
+
+
+def test_nothing_but_its_command_imports_training() -> None:
+    users = {
+        module_name(path)
+        for path in SOURCES
+        for module, _ in imports(path)
+        if module.startswith("talkcodec.training") and not module_name(path).startswith("talkcodec.training")
+    }
+    assert users <= {"talkcodec.cli.train"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: module_name(path))
+def test_public_names_are_listed_once_and_exist(path: Path) -> None:
+    """Every module that defines something says in __all__ what is public; each name there is defined."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    listed: list[str] | None = None
+    defined: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+            defined |= names
+            if "__all__" in names and node.value is not None:
+                listed = ast.literal_eval(node.value)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            defined |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    has_public = any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        for node in tree.body
+    )
+    if listed is None:
+        assert not has_public or path.name == "__main__.py", "public definitions, but no __all__"
+        return
+    assert len(listed) == len(set(listed))
+    assert set(listed) - defined == set()
+
+
+def test_files_are_readable_in_one_sitting() -> None:
+    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
+    assert {name: lines for name, lines in long.items() if lines > 450} == {}
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_import_talkcodec_is_torch_free_and_does_nothing() -> None:
+    code = """
+import sys, threading
+import talkcodec, talkcodec.bitstream, talkcodec.session
+heavy = {"torch", "cv2", "av", "openvino", "aiortc", "aiohttp", "scipy", "matplotlib"} & set(sys.modules)
+print(sorted(heavy), threading.active_count())
+"""
+    assert run_python(code) == "[] 1"
+
+
+def test_the_command_line_and_the_codec_start_without_torch() -> None:
+    for module, heavy in (
+        ("talkcodec.cli", {"torch", "cv2", "av", "openvino", "numpy"}),
+        ("talkcodec.codec", {"torch", "openvino"}),
+        ("talkcodec.runtime", {"torch", "openvino"}),
+    ):
+        assert run_python(f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))") == "[]", module
+
+
+def test_every_module_can_be_imported() -> None:
+    for path in SOURCES:
+        if path.name != "__main__.py":
+            importlib.import_module(module_name(path))
