@@ -14,6 +14,7 @@ from talkcodec.bitstream.messages import (
     Message,
     MotionBundle,
     ReceiverReport,
+    SoundClock,
     parse,
     serialize,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "RecordingHeader",
     "RecordingReader",
     "RecordingWriter",
+    "SoundClock",
     "StateLookup",
     "TimeBase",
     "dequantise",

@@ -31,6 +31,7 @@ __all__ = [
     "Message",
     "MotionBundle",
     "ReceiverReport",
+    "SoundClock",
     "parse",
     "serialize",
 ]
@@ -148,20 +149,35 @@ class Bye:
     text: str = ""
 
 
-Message: TypeAlias = Hello | KeyframePiece | KeyframeAck | KeyframeRequest | MotionBundle | ReceiverReport | Bye
+@dataclass(frozen=True, slots=True)
+class SoundClock:
+    """Ties the sound of an RTP track to the frames (as the NTP pair of an RTCP sender report does, RFC 3550, 6.4.1).
+
+    position: samples at 48 kHz since the first one sent, modulo 2**32; timestamp: its 90 kHz time, modulo 2**32.
+    """
+
+    position: int
+    timestamp: int
+
+
+Message: TypeAlias = (
+    Hello | KeyframePiece | KeyframeAck | KeyframeRequest | MotionBundle | ReceiverReport | Bye | SoundClock
+)
 
 
 def serialize(message: Message) -> bytes:
     """The message as one msgpack array; raises UsageError for fields out of range."""
-    for number, (kind, count, to_fields, from_fields) in _TYPES.items():
+    for number, (kind, _, to_fields, from_fields) in _TYPES.items():
         if isinstance(message, kind):
             fields = to_fields(message)
-            assert len(fields) >= count
             try:
                 from_fields(fields)
             except BitstreamError as error:
                 raise UsageError(f"{kind.__name__}: {error}") from error
-            return wire.pack([number, *fields])
+            data = wire.pack([number, *fields])
+            if len(data) > MAX_MESSAGE_BYTES:
+                raise UsageError(f"{kind.__name__} has {len(data)} bytes, at most {MAX_MESSAGE_BYTES} are allowed")
+            return data
     raise UsageError(f"{type(message).__name__} is no message")
 
 
@@ -281,4 +297,6 @@ _TYPES: dict[int, _Row] = {
     5: (ReceiverReport, 10, _report_fields, _report),
     6: (Bye, 2, lambda m: [m.code, m.text],
         lambda f: Bye(wire.integer(f[0], 0, _U8, "code"), wire.text(f[1], MAX_TEXT, "text"))),
+    7: (SoundClock, 2, lambda m: [m.position, m.timestamp],
+        lambda f: SoundClock(wire.integer(f[0], 0, _U32, "position"), wire.integer(f[1], 0, _U32, "timestamp"))),
 }  # fmt: skip

@@ -164,6 +164,16 @@ class Player:
             self._waiting.popitem()
         return True
 
+    def sound_ready(self, timestamp: int, now_ms: float) -> float | None:
+        """Sound of this time can be played from now on: frames wait for it. Returns when its frame is due."""
+        if not self._clock.started:
+            return None
+        ticks = self._time.unwrap(timestamp)
+        if abs(now_ms - self._clock.deadline_ms(ticks)) > self.AHEAD_MS:
+            return None
+        self._clock.observe_other(ticks, now_ms)
+        return self._clock.deadline_ms(ticks)
+
     def _needed(self, ticks: int, unit: TimedMotion) -> int:
         """Media time of the first frame that cannot be shown without `unit`."""
         before = [(t, u) for t, u in (*self._past, *self._waiting.items()) if t < ticks]

@@ -53,6 +53,7 @@ class PlayoutClock:
         self._minimum, self._maximum, self._margin = minimum_ms, maximum_ms, margin_ms
         self._quantile, self._fall = quantile, fall_ms_per_s
         self._samples: deque[tuple[float, float, float]] = deque(maxlen=self.SAMPLES)  # (now, transit, need)
+        self._others: deque[tuple[float, float]] = deque(maxlen=self.SAMPLES)  # (now, need) of sound
         self._base = 0.0
         self._delay = minimum_ms
         self._updated: float | None = None
@@ -75,6 +76,7 @@ class PlayoutClock:
     def reset(self) -> None:
         """Forget the past: the media clock jumped."""
         self._samples.clear()
+        self._others.clear()
         self._updated = None
         self._delay = self._minimum
 
@@ -85,16 +87,27 @@ class PlayoutClock:
         if self._updated is None or now_ms - self._updated >= self.UPDATE_MS or now_ms - media_ms < self._base:
             self._update(now_ms)
 
+    def observe_other(self, ticks: int, now_ms: float) -> None:
+        """Something else of media time `ticks`, such as sound, is ready now; frames wait for it."""
+        self._others.append((now_ms, now_ms - ticks * 1000 / CLOCK_HZ))
+
     def _update(self, now_ms: float) -> None:
         while self._samples and now_ms - self._samples[0][0] > self.WINDOW_MS:
             self._samples.popleft()
+        while self._others and now_ms - self._others[0][0] > self.WINDOW_MS:
+            self._others.popleft()
         self._base = min(transit for _, transit, _ in self._samples)
-        needs = sorted(need for _, _, need in self._samples)
-        wanted = needs[min(len(needs) - 1, int(self._quantile * len(needs)))] - self._base + self._margin
+        need = self._high([need for _, _, need in self._samples])
+        if self._others:
+            need = max(need, self._high([need for _, need in self._others]))
+        wanted = need - self._base + self._margin
         wanted = min(self._maximum, max(self._minimum, wanted))
         elapsed_s = 0.0 if self._updated is None else (now_ms - self._updated) / 1000
         self._delay = max(wanted, self._delay - self._fall * elapsed_s) if self.started else wanted
         self._updated = now_ms
+
+    def _high(self, values: list[float]) -> float:
+        return sorted(values)[min(len(values) - 1, int(self._quantile * len(values)))]
 
     def deadline_ms(self, ticks: int) -> float:
         """Local time at which the frame of media time `ticks` is due."""

@@ -2,7 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from talkcodec.bitstream import (
     HeldStates,
@@ -73,6 +73,15 @@ class ReceivedKeyframe:
 
     unit: KeyframeUnit
     data: bytes
+
+
+class MotionPayload(NamedTuple):
+    """A unit as it stands in a bundle, with what the bundle says about it."""
+
+    reference_id: int
+    sequence: int
+    timestamp: int
+    payload: bytes
 
 
 class ReceiverSession(Generic[T]):
@@ -165,12 +174,13 @@ class ReceiverSession(Generic[T]):
         sequence = bundle.sequence
         for index, bundled in enumerate(bundle.units):
             timestamp = (timestamp + bundled.delta * self._time_base.ticks) & _U32
-            self._receive_unit(bundle.reference_id, seq16_add(sequence, index), timestamp, bundled.payload, now_ms)
+            unit = MotionPayload(bundle.reference_id, seq16_add(sequence, index), timestamp, bundled.payload)
+            self._receive_unit(unit, now_ms, newest=index == len(bundle.units) - 1)
 
-    def _receive_unit(self, reference_id: int, sequence: int, timestamp: int, payload: bytes, now_ms: float) -> None:
+    def _receive_unit(self, coded: MotionPayload, now_ms: float, newest: bool) -> None:
         try:
             unit = parse_motion(
-                payload, sequence=sequence, timestamp=timestamp, reference_id=reference_id,
+                coded.payload, sequence=coded.sequence, timestamp=coded.timestamp, reference_id=coded.reference_id,
                 lookup=self._states, table=self._table, steps=self._steps,
             )  # fmt: skip
         except StateError:
@@ -179,12 +189,12 @@ class ReceiverSession(Generic[T]):
         except BitstreamError:
             self._malformed += 1
             return
-        if not self._reception.add(sequence, timestamp, now_ms):
+        if not self._reception.add(unit.sequence, unit.timestamp, now_ms, timed=newest):
             return
-        self._unit_bytes += len(payload)
-        self._states.add_unit(sequence, unit.state)
+        self._unit_bytes += len(coded.payload)
+        self._states.add_unit(unit.sequence, unit.state)
         motion = dequantise(unit.state, self._table, self._steps)
-        self._player.push(TimedMotion(sequence, timestamp, reference_id, motion), now_ms)
+        self._player.push(TimedMotion(unit.sequence, unit.timestamp, unit.reference_id, motion), now_ms)
 
     def _timestamp(self, wire: int, now_ms: float) -> int:
         """The 90 kHz timestamp of a wire time: the one nearest to where the media clock should be by now."""

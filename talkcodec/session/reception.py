@@ -48,10 +48,11 @@ class Reception:
         """The newest sequence number seen, None before the first."""
         return self._highest
 
-    def add(self, sequence: int, timestamp: int, now_ms: float) -> bool:
+    def add(self, sequence: int, timestamp: int, now_ms: float, timed: bool = True) -> bool:
         """Count one unit; False when it is a repetition or too old to tell.
 
-        timestamp: 90 kHz, wrapped. now_ms: arrival, on any steady clock.
+        timestamp: 90 kHz, wrapped. now_ms: arrival, on any steady clock. timed: False for units that waited for
+        others of their bundle, whose times say nothing about the network.
         """
         if self._highest is None:
             self._highest, self._bitmap = sequence, 1
@@ -75,7 +76,8 @@ class Reception:
                     return False
                 self._bitmap |= bit
         self._received_total += 1
-        self._update_jitter(timestamp, now_ms)
+        if timed:
+            self._update_jitter(timestamp, now_ms)
         return True
 
     def _update_jitter(self, timestamp: int, now_ms: float) -> None:

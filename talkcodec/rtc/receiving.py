@@ -1,0 +1,168 @@
+"""The receiving end on a connection: messages come in, pictures go out at their time.
+
+    data channels -> event loop: ReceiverSession -> worker thread: generate -> on_picture
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from talkcodec.bitstream import Hello, KeyframePiece, MotionBundle
+from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.codec import Decoder, accept_hello
+from talkcodec.errors import BitstreamError, StateError, TalkcodecError
+from talkcodec.rtc.meters import Percentiles
+from talkcodec.rtc.worker import LatestWorker
+from talkcodec.session import (
+    Kind,
+    Limits,
+    Outgoing,
+    PlayoutConfig,
+    ReceivedKeyframe,
+    ReceiverConfig,
+    ReceiverSession,
+    Shown,
+)
+from talkcodec.types import Picture
+
+if TYPE_CHECKING:
+    from talkcodec.runtime import Engine
+
+__all__ = ["PlayedPicture", "ReceivingConfig", "ReceivingEnd"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivingConfig:
+    """Settings of a receiving end."""
+
+    session: ReceiverConfig = field(default_factory=ReceiverConfig)
+    playout: PlayoutConfig = field(default_factory=PlayoutConfig)
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedPicture:
+    """A picture to show. picture: (S, S, 3), the previous one again when kind is frozen. timestamp: 90 kHz media
+    time. shown_s: when it was ready, monotonic clock. latency_ms: since its capture, None where the clocks differ."""
+
+    picture: Picture
+    timestamp: int
+    kind: Kind
+    shown_s: float
+    latency_ms: float | None
+
+
+class ReceivingEnd:
+    """One decoder and one ReceiverSession for one connection.
+
+    `on_picture` is called in the worker thread, for every shown frame, in order. Drop policy: one frame waits for the
+    generator, a newer one replaces it (and the viewer sees the one before: it counts in `dropped_frames`).
+    """
+
+    def __init__(
+        self,
+        engine: "Engine",
+        hello: Hello,
+        config: ReceivingConfig,
+        on_picture: Callable[[PlayedPicture], None],
+        *,
+        same_clock: bool = False,
+    ) -> None:
+        """`hello` is the sending end's. same_clock: capture times are comparable with this machine's."""
+        self._decoder = Decoder(engine, accept_hello(engine, hello))
+        self.session: ReceiverSession[int] = ReceiverSession(hello, config.playout, config.session, config.limits)
+        self._on_picture = on_picture
+        self._same_clock = same_clock
+        self._loop = asyncio.get_running_loop()
+        self._wake: Callable[[], None] = lambda: None
+        self._running = False
+        self._last: Picture | None = None
+        self.generate_ms = Percentiles()
+        self.latency_ms = Percentiles(1024)
+        self.keyframe_ready_s: float | None = None
+        self.keyframe_bytes = 0
+        self.error: Exception | None = None
+        self._worker: LatestWorker[Shown] = LatestWorker("generate", self._generate, self._generate_failed)
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """The handshake is done. `wake` asks the connection to poll."""
+        self._wake, self._running = wake, True
+
+    def close(self) -> None:
+        """Stop the generator's thread."""
+        self._running = False
+        self._worker.close()
+
+    @property
+    def dropped_frames(self) -> int:
+        """Frames that were due while the generator was still busy with an older one."""
+        return self._worker.replaced
+
+    def receive(self, message: KeyframePiece | MotionBundle, now_ms: float) -> None:
+        """A message for this end."""
+        self.session.receive(message, now_ms)
+        while (keyframe := self.session.next_keyframe()) is not None:
+            self._worker.order(lambda taken=keyframe: self._decode_keyframe(taken))  # type: ignore[misc]
+
+    def _decode_keyframe(self, keyframe: ReceivedKeyframe) -> None:
+        try:
+            self._decoder.add_keyframe(keyframe.data)
+        except TalkcodecError as error:
+            logger.warning("keyframe %d does not decode: %s", keyframe.unit.reference_id, error)
+            self._loop.call_soon_threadsafe(self._keyframe_failed)
+        else:
+            self._loop.call_soon_threadsafe(self._keyframe_ready, keyframe)
+
+    def _keyframe_ready(self, keyframe: ReceivedKeyframe) -> None:
+        self.session.reference_ready(keyframe, keyframe.unit.reference_id)
+        self.keyframe_ready_s = time.monotonic()
+        self.keyframe_bytes += len(keyframe.data)
+        self._wake()
+
+    def _keyframe_failed(self) -> None:
+        self.session.reference_failed(time.monotonic() * 1000)
+        self._wake()
+
+    def poll(self, now_ms: float) -> list[Outgoing]:
+        """Messages to send now; hands frames that are due to the generator."""
+        shown = self.session.due(now_ms)
+        if shown is not None and self._running:
+            self._worker.submit(shown)
+        return self.session.poll(now_ms)
+
+    def next_poll_ms(self, now_ms: float) -> float:
+        """When to poll again."""
+        return self.session.next_wakeup_ms(now_ms)
+
+    def _generate(self, shown: Shown) -> None:
+        """In the worker: make the picture and hand it on."""
+        kind = shown.kind
+        if kind is not Kind.FROZEN:
+            started_s = time.perf_counter()
+            try:
+                self._last = self._decoder.generate_motion(shown.reference_id, shown.motion)
+            except StateError:
+                kind = Kind.FROZEN
+            else:
+                self.generate_ms.add((time.perf_counter() - started_s) * 1000)
+        if self._last is None:
+            return
+        now_s = time.monotonic()
+        latency_ms = None
+        if self._same_clock:
+            captured_ticks = time32_diff(round(now_s * CLOCK_HZ) & 0xFFFFFFFF, shown.timestamp)
+            latency_ms = captured_ticks * 1000 / CLOCK_HZ
+            if kind is not Kind.FROZEN:
+                self.latency_ms.add(latency_ms)
+        self._on_picture(PlayedPicture(self._last, shown.timestamp, kind, now_s, latency_ms))
+
+    def _generate_failed(self, error: Exception) -> None:
+        if not isinstance(error, BitstreamError | StateError):
+            self.error = error
+        logger.error("generating failed: %s", error)
+        self._loop.call_soon_threadsafe(self._wake)

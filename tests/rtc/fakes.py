@@ -1,0 +1,59 @@
+"""An engine that costs nothing and can be checked: motion is the mean colour, generation paints it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from talkcodec.codec import CroppedPicture
+from talkcodec.model.config import ModelConfig
+from talkcodec.types import Crop, Motion, Picture
+
+SIZE = 64
+KEYPOINTS = 3
+
+
+@dataclass(frozen=True)
+class FakeReference:
+    picture: Picture
+    motion: Motion
+
+
+class FakeEngine:
+    """detect: keypoint i is the mean of channel i, scaled to [-1, 1]; generate: a picture of that colour."""
+
+    def __init__(self, model_hash: bytes = b"f" * 32) -> None:
+        self.config = ModelConfig(picture_size=SIZE, keypoints=KEYPOINTS, jacobians=True)
+        self.model_hash = model_hash
+        self.name = "fake"
+        self.description = "fake"
+
+    def detect(self, picture: Picture) -> Motion:
+        mean = picture.reshape(-1, 3).mean(axis=0) / 127.5 - 1
+        keypoints = np.stack([mean, -mean], axis=1).astype(np.float32)
+        return Motion(keypoints, np.tile(np.eye(2, dtype=np.float32), (KEYPOINTS, 1, 1)))
+
+    def encode_reference(self, picture: Picture, motion: Motion) -> FakeReference:
+        return FakeReference(picture, motion)
+
+    def generate(self, reference: FakeReference, motion: Motion) -> Picture:
+        colour = np.clip((motion.keypoints[:, 0] + 1) * 127.5, 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(colour, (SIZE, SIZE, 3)))
+
+
+class WholePicture:
+    """A cropper that cuts nothing; `missing` pretends that the face is gone."""
+
+    def __init__(self) -> None:
+        self.missing = 0
+
+    def crop(self, frame: Picture) -> CroppedPicture:
+        self.missing += 1 if self.missing else 0
+        return CroppedPicture(frame, Crop(0, 0, SIZE), (SIZE, SIZE), not self.missing, self.missing)
+
+
+def colour_at(time_s: float) -> Picture:
+    """A test picture whose colour tells its time: channel 0 rises from 40 to 215 in four seconds and starts again."""
+    level = 40 + 175 * (time_s % 4) / 4
+    picture = np.zeros((SIZE, SIZE, 3), np.uint8)
+    picture[...] = (level, 255 - level, 128)
+    return picture
