@@ -10,7 +10,15 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from talkcodec.bitstream import records
-from talkcodec.bitstream.messages import MAX_BUNDLE_UNITS, BundledUnit, Hello, MotionBundle, parse, serialize
+from talkcodec.bitstream.messages import (
+    MAX_BUNDLE_UNITS,
+    MAX_MESSAGE_BYTES,
+    BundledUnit,
+    Hello,
+    MotionBundle,
+    parse,
+    serialize,
+)
 from talkcodec.bitstream.records import (
     MAX_AUDIO_PACKETS,
     MAX_INDEX,
@@ -66,6 +74,7 @@ class RecordingWriter:
             or unit.reference_id != last.reference_id
             or unit.sequence != seq16_add(last.sequence, 1)
             or len(self._units) == self._bundle_units
+            or sum(len(held.motion) for held in self._units) > MAX_MESSAGE_BYTES // 4
         ):
             self._flush_units()
         if unit.keyframe is not None:

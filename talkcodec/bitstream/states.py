@@ -89,14 +89,17 @@ def coordinates(motion: Motion, table: "MotionTable", steps: MotionSteps) -> npt
     """The motion in the domain of the state, not rounded yet, within its legal range, (n,)."""
     if motion.keypoints.shape != (table.keypoints, 2):
         raise UsageError(f"keypoints have shape {motion.keypoints.shape}, the table expects {(table.keypoints, 2)}")
-    parts = [np.clip(motion.keypoints.astype(np.float64).ravel(), -KEYPOINT_LIMIT, KEYPOINT_LIMIT)]
+    parts = [motion.keypoints.astype(np.float64).ravel()]
+    limits = [np.full(2 * table.keypoints, KEYPOINT_LIMIT)]
     if table.jacobians:
         if motion.jacobians is None or motion.jacobians.shape != (table.keypoints, 2, 2):
             raise UsageError(f"the table codes Jacobians ({table.keypoints}, 2, 2), the motion has none of that shape")
-        parts.append(np.clip(motion.jacobians.astype(np.float64).ravel(), -JACOBIAN_LIMIT, JACOBIAN_LIMIT))
-    values = np.concatenate(parts)  # (n,): x0 y0 x1 y1 ... then the Jacobians row by row
+        parts.append(motion.jacobians.astype(np.float64).ravel())
+        limits.append(np.full(4 * table.keypoints, JACOBIAN_LIMIT))
+    values, limit = np.concatenate(parts), np.concatenate(limits)  # (n,): x0 y0 x1 y1 ... then Jacobians row by row
     if not np.isfinite(values).all():
         raise UsageError("motion holds values that are not finite; the detector failed, send no unit for this frame")
+    values = np.clip(values, -limit, limit)
     scaled = (values - table.mean) / step_vector(table, steps)
     if table.transform is not None:
         scaled = table.transform @ scaled

@@ -117,9 +117,9 @@ def scale_shift(table: MotionTable, steps: MotionSteps) -> int:
         ours = steps.keypoint_step * steps.jacobian_step
         base = table.base_steps.keypoint_step * table.base_steps.jacobian_step
     shift = 0
-    while ours**2 >= base**2 << (shift + 1):
+    while base**2 << (shift + 1) <= ours**2:
         shift += 1
-    while ours**2 << -shift < base**2:
+    while shift <= 0 and ours**2 << -shift < base**2:
         shift -= 1
     return shift
 
@@ -230,12 +230,12 @@ def read_table(path: Path | str) -> MotionTable:
     """A table from a file that train_tables wrote; raises ConfigError when it is none."""
     try:
         return table_from_bytes(Path(path).read_bytes())
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is no motion table: {error}") from error
 
 
 def table_from_bytes(data: bytes) -> MotionTable:
-    """Parse a table file (JSON, integers only; section 5.3); raises ValueError or KeyError."""
+    """Parse a table file (JSON, integers only; section 5.3); raises ValueError, KeyError or TypeError."""
     raw = json.loads(data)
     if raw["format"] != 1:
         raise ValueError(f"table format {raw['format']}, expected 1")

@@ -1,0 +1,144 @@
+"""Every format feature as bytes: parse -> fields -> serialize -> the same bytes; cut at every length; bytes to spare.
+
+A vector never changes. A new one is made by calling `write_missing` below, and reviewed.
+"""
+
+import io
+
+import pytest
+
+from talkcodec.bitstream import (
+    MotionUnit,
+    RecordedAudio,
+    RecordedUnit,
+    RecordingReader,
+    RecordingWriter,
+    parse,
+    parse_keyframe,
+    parse_motion,
+    serialize,
+    serialize_keyframe,
+    serialize_motion,
+)
+from talkcodec.errors import BitstreamError, MismatchError, StateError
+
+from .samples import (
+    KEYFRAME_VECTORS,
+    MESSAGE_VECTORS,
+    MOTION_VECTORS,
+    RECORDING_HEADER,
+    STEPS,
+    TABLE,
+    VECTORS,
+    held_states,
+)
+
+RECORDED = [
+    RecordedUnit(0, 65535, 7, b"a keyframe", b"\x01\x02"),
+    RecordedUnit(3600, 0, 7, None, b""),
+    RecordedUnit(7200, 1, 7, None, b"\x03"),
+    RecordedUnit(90_000, 2, 8, b"another", b"\x04"),
+]
+AUDIO = RecordedAudio(900, 1800, (b"opus", b"", b"packets"))
+
+
+def vector(name):
+    return (VECTORS / f"{name}.bin").read_bytes()
+
+
+def unit_from(data: bytes, like: MotionUnit) -> MotionUnit:
+    return parse_motion(
+        data, sequence=like.sequence, timestamp=like.timestamp, reference_id=like.reference_id, lookup=held_states(),
+        table=TABLE, steps=STEPS,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MESSAGE_VECTORS)
+def test_message(name):
+    data, message = vector(name), MESSAGE_VECTORS[name]
+    assert parse(data) == message
+    assert serialize(message) == data
+    for cut in range(len(data)):
+        with pytest.raises(BitstreamError):
+            parse(data[:cut])
+    for tail in (b"\0", b"\xc0", data):
+        with pytest.raises(BitstreamError):
+            parse(data + tail)
+
+
+@pytest.mark.parametrize("name", KEYFRAME_VECTORS)
+def test_keyframe(name):
+    data, unit = vector(name), KEYFRAME_VECTORS[name]
+    assert parse_keyframe(data, TABLE, STEPS) == unit
+    assert serialize_keyframe(unit, TABLE, STEPS) == data
+    for cut in range(len(data)):
+        with pytest.raises(BitstreamError):
+            parse_keyframe(data[:cut], TABLE, STEPS)
+    for tail in (b"\0", b"\xc0", data):
+        with pytest.raises(BitstreamError):
+            parse_keyframe(data + tail, TABLE, STEPS)
+
+
+@pytest.mark.parametrize("name", MOTION_VECTORS)
+def test_motion(name):
+    data, unit = vector(name), MOTION_VECTORS[name]
+    assert unit_from(data, unit) == unit
+    assert serialize_motion(unit, held_states(), TABLE, STEPS) == data
+    # Every byte string short enough may be some unit; what is parsed is never this unit, and is in its shortest form.
+    for other in [*(data[:cut] for cut in range(len(data))), *(data + bytes([byte]) for byte in range(256))]:
+        try:
+            parsed = unit_from(other, unit)
+        except (BitstreamError, StateError):
+            continue
+        assert parsed != unit
+    with pytest.raises(BitstreamError):
+        unit_from(data + b"\0", unit)
+
+
+def write_recording() -> bytes:
+    file = io.BytesIO()
+    writer = RecordingWriter(file, RECORDING_HEADER)
+    for unit in RECORDED[:2]:
+        writer.write_unit(unit)
+    for number, packet in enumerate(AUDIO.packets):
+        writer.write_audio(AUDIO.timestamp + number * AUDIO.duration, AUDIO.duration, packet)
+    for unit in RECORDED[2:]:
+        writer.write_unit(unit)
+    writer.close()
+    return file.getvalue()
+
+
+def test_recording():
+    data = vector("recording")
+    reader = RecordingReader(io.BytesIO(data))
+    assert reader.header == RECORDING_HEADER
+    items = list(reader)
+    assert reader.problem is None
+    assert [item for item in items if isinstance(item, RecordedUnit)] == RECORDED
+    assert [item for item in items if isinstance(item, RecordedAudio)] == [AUDIO]
+    assert write_recording() == data
+    for cut in range(len(data)):
+        try:
+            reader = RecordingReader(io.BytesIO(data[:cut]))
+        except (BitstreamError, MismatchError):
+            continue
+        assert [item for item in reader if item not in RECORDED] in ([], [AUDIO])
+
+
+def write_missing() -> None:
+    """Write the vectors that are not there yet; never touches one that is."""
+    held = held_states()
+    made = {name: serialize(message) for name, message in MESSAGE_VECTORS.items()}
+    made |= {name: serialize_keyframe(unit, TABLE, STEPS) for name, unit in KEYFRAME_VECTORS.items()}
+    made |= {name: serialize_motion(unit, held, TABLE, STEPS) for name, unit in MOTION_VECTORS.items()}
+    made["recording"] = write_recording()
+    VECTORS.mkdir(exist_ok=True)
+    for name, data in made.items():
+        path = VECTORS / f"{name}.bin"
+        if not path.exists():
+            path.write_bytes(data)
+
+
+def test_no_vector_is_left_over():
+    names = {*MESSAGE_VECTORS, *KEYFRAME_VECTORS, *MOTION_VECTORS, "recording"}
+    assert {path.stem for path in VECTORS.glob("*.bin")} == names
