@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
-from talkcodec.errors import TalkcodecError
+from talkcodec.errors import TalkcodecError, UsageError
 
 __all__ = ["app", "main"]
 
@@ -123,3 +123,24 @@ def rd(
 
         for path in export(load_rows([output]), compressai):
             console.print(f"wrote {path}")
+
+
+@app.command()
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Files of `eval rd`; several are put together.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The page, one HTML file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also the tables as Markdown.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Also each figure as SVG and PNG, into this folder.")] = None,
+    clips: Annotated[list[Path] | None, typer.Option(help="Clips or folders, for film strips.")] = None,
+    subject: Annotated[str, typer.Option(help="Label of the point that break-even and clip tables speak of.")] = "",
+    command: Annotated[list[str] | None, typer.Option(help="How the results were made; shown beside them.")] = None,
+) -> None:
+    """Make a page, tables and figures from results."""
+    from eval.report import ReportConfig, build_report
+    from eval.rows import load_rows
+
+    if output is None and markdown is None and figures is None:
+        raise UsageError("nothing to write: name at least one of --output, --markdown, --figures")
+    config = ReportConfig(output, markdown, figures, tuple(clips or ()), tuple(command or ()), subject)
+    for path in build_report(load_rows(results), config):
+        Console(stderr=True).print(f"wrote {path}")

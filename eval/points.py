@@ -7,7 +7,7 @@ from typing import Any
 from eval.anchors.settings import ANCHORS
 from talkcodec.errors import ConfigError
 
-__all__ = ["DEFAULTS", "PRESETS", "Point", "parse_points"]
+__all__ = ["DEFAULTS", "PRESETS", "Point", "make_point", "parse_points"]
 
 DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
     "copy": {"quality": 45},

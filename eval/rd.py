@@ -9,12 +9,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from eval.clips import Clip, read_clip
 from eval.points import Point
 from eval.rows import Row, append_row, load_rows
+from eval.wire import Traffic
 from talkcodec.errors import MediaError, TalkcodecError, UsageError
 
-__all__ = ["Job", "RunConfig", "measure", "pending_jobs", "run"]
+__all__ = ["Job", "RunConfig", "code_point", "measure", "pending_jobs", "run"]
+
+Frames = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def measure(job: Job, config: RunConfig) -> Row:
 
         clip, seen, instruments = _observed(job.clip, config)
         started = time.perf_counter()
-        frames, traffic = _code(clip, point)
+        frames, traffic = code_point(clip, point)
         seconds = time.perf_counter() - started
         scores = score_clip(
             clip.frames, frames, instruments, identity_every=config.identity_every, reference=seen
@@ -112,16 +118,8 @@ def measure(job: Job, config: RunConfig) -> Row:
         return Row(**names, error=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - started)
 
 
-def mend_cut_line(results: Path) -> None:
-    """Cut off a last line that an interrupted run left unfinished, so that the next row starts on its own line."""
-    if results.exists():
-        data = results.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            results.write_bytes(data[:whole])
-
-
-def _code(clip: Clip, point: Point) -> Any:
+def code_point(clip: Clip, point: Point) -> tuple[Frames, Traffic]:
+    """Code and decode a clip at one point: (T, H, W, 3) pictures and the bytes that they took."""
     if point.codec == "talkcodec":
         from eval.subject import code_talkcodec
 
@@ -131,6 +129,15 @@ def _code(clip: Clip, point: Point) -> Any:
     if point.codec == "copy":
         return code_copy(clip, point["quality"] if point["quality"] >= 0 else None)
     return code_anchor(clip, point.codec, point["crf"], point["size"] or None, point["every"])
+
+
+def mend_cut_line(results: Path) -> None:
+    """Cut off a last line that an interrupted run left unfinished, so that the next row starts on its own line."""
+    if results.exists():
+        data = results.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            results.write_bytes(data[:whole])
 
 
 def _weights(point: Point) -> str:
