@@ -160,6 +160,15 @@ def test_the_command_line_and_the_codec_start_without_torch() -> None:
         assert run_python(f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))") == "[]", module
 
 
+def test_openvino_reports_nothing_to_its_makers() -> None:
+    """Its converter sends telemetry unless the package for it is missing; ours pretends that it is."""
+    code = """
+import sys, talkcodec.runtime.openvino_backend, openvino.tools.ovc.telemetry_utils as used
+print(sys.modules["openvino_telemetry"], used.tm.__name__)
+"""
+    assert run_python(code) == "None openvino.tools.ovc.telemetry_stub"
+
+
 def test_every_module_can_be_imported() -> None:
     for path in SOURCES:
         if path.name != "__main__.py":
