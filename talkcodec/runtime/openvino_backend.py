@@ -5,6 +5,7 @@ computes in bfloat16 wherever the processor can, which moves keypoints by more t
 """
 
 import logging
+import sys
 import tempfile
 import threading
 import warnings
@@ -13,13 +14,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import openvino
 
-import talkcodec
-from talkcodec.errors import EngineError
-from talkcodec.model.files import ModelFile, load_model
-from talkcodec.runtime.cache import GraphCache, cache_directory
-from talkcodec.types import FloatArray, Motion, Picture
+# OpenVINO's converter reports each conversion to its makers over the network unless the user once refused. Without
+# this package it reports nothing (its own fallback).
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino  # noqa: E402
+
+import talkcodec  # noqa: E402
+from talkcodec.errors import EngineError  # noqa: E402
+from talkcodec.model.files import ModelFile, load_model  # noqa: E402
+from talkcodec.runtime.cache import GraphCache, cache_directory  # noqa: E402
+from talkcodec.types import FloatArray, Motion, Picture  # noqa: E402
 
 __all__ = ["OpenVINOBackend"]
 
@@ -108,9 +114,7 @@ def _converted(file: ModelFile) -> tuple[Path, "tempfile.TemporaryDirectory[str]
     try:
         return GraphCache(cache_directory() / "openvino").entry(key, lambda folder: _convert(file, folder)), None
     except OSError as error:
-        logger.warning(
-            "cannot keep converted graphs in %s (%s); each start will convert anew", cache_directory(), error
-        )
+        logger.warning("cannot keep converted graphs in %s (%s): each start converts anew", cache_directory(), error)
         temporary = tempfile.TemporaryDirectory(prefix="talkcodec-")
         _convert(file, Path(temporary.name))
         return Path(temporary.name), temporary
@@ -127,7 +131,7 @@ def _convert(file: ModelFile, folder: Path) -> None:
         inputs = example_inputs(name, network)
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the tracer: shapes are meant to be constants
-            traced = torch.jit.trace(make_graph(name, network), inputs, check_trace=False)
+            traced = torch.jit.trace(make_graph(name, network), inputs, check_trace=False)  # type: ignore[no-untyped-call]
         graph = openvino.convert_model(traced, example_input=inputs, input=[list(x.shape) for x in inputs])
         openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
 
