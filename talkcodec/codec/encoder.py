@@ -94,7 +94,8 @@ class Encoder:
         if keyframe is not None and keyframe.reference_id == self._current.number:
             state = keyframe.state  # the picture that is sent is the picture that is shown
         else:
-            state = quantise(_recrop(motion, crop, self._current.crop), self._table, self.config.steps)
+            held = None if self._newest_held is None else self._sent.unit_state(self._newest_held)
+            state = quantise(_recrop(motion, crop, self._current.crop), self._table, self.config.steps, held)
         sequence, self._sequence = self._sequence, seq16_add(self._sequence, 1)
         unit = AccessUnit(
             timestamp=timestamp,

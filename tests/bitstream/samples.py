@@ -23,6 +23,7 @@ from talkcodec.bitstream import (
     MotionUnit,
     ReceiverReport,
     RecordingHeader,
+    SoundClock,
     TimeBase,
     generic_table,
 )
@@ -80,6 +81,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     bundles(),
     st.builds(ReceiverReport, u16, u64, *([u32] * 8)),
     st.builds(Bye, u8, names),
+    st.builds(SoundClock, u32, u32),
 )
 
 tables = st.builds(generic_table, st.integers(1, 64), st.booleans())
@@ -137,6 +139,7 @@ MESSAGE_VECTORS: dict[str, Message] = {
     ),
     "receiver-report": ReceiverReport(65535, (1 << 64) - 1, 1000, 50, 90, 40000, 12, 940, 8, 2),
     "bye": Bye(1, "model hash differs"),
+    "sound-clock": SoundClock(4294967295, 90_000),
 }  # fmt: skip
 
 MOTION_VECTORS: dict[str, MotionUnit] = {
