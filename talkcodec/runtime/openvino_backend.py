@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# OpenVINO's converter reports each conversion to its makers over the network unless the user once refused. Without
-# this package it reports nothing (its own fallback).
+# OpenVINO's converter reports each conversion to its makers over the network unless the user once refused.
+# Without this package it reports nothing (its own fallback).
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402
+from openvino import opset13 as ops  # noqa: E402
 
 import talkcodec  # noqa: E402
 from talkcodec.errors import EngineError  # noqa: E402
@@ -31,8 +32,10 @@ __all__ = ["OpenVINOBackend"]
 
 logger = logging.getLogger(__name__)
 
-GRAPHS = ("detect", "encode_reference", "generate", "generate_float")
-FORMAT = "1"
+CONVERTED = ("detect", "encode_reference", "generate_float")
+"""The graphs that are kept; generate is generate_float, rounded to bytes."""
+
+FORMAT = "2"
 """Of the cached graphs; raise it when talkcodec.runtime.graphs changes."""
 
 Arrays = tuple[npt.NDArray[Any], ...]
@@ -62,7 +65,9 @@ class OpenVINOBackend:
             raise EngineError(f"OpenVINO has no device {device!r}; there are {', '.join(self._core.available_devices)}")
         self._options = self._compile_options(threads, precision)
         self._folder, self._temporary = _converted(file)
-        self._detect, self._encode_reference, self._generate = (self._compile(name) for name in GRAPHS[:3])
+        self._detect = self._compile("detect")
+        self._encode_reference = self._compile("encode_reference")
+        self._generate = self._compile("generate")
         self._generate_float: _Graph | None = None
         self._lock = threading.Lock()
         number = openvino.get_version().split("-")[0]
@@ -92,7 +97,12 @@ class OpenVINOBackend:
         return prediction
 
     def _compile(self, name: str) -> _Graph:
-        return _Graph(self._core.compile_model(self._folder / f"{name}.xml", self._device, self._options))
+        if name != "generate":
+            return _Graph(self._core.compile_model(self._folder / f"{name}.xml", self._device, self._options))
+        floats = self._core.read_model(self._folder / "generate_float.xml")
+        rounded = _to_bytes(floats.output(0).get_node().input_value(0))
+        graph = openvino.Model([rounded], floats.get_parameters())
+        return _Graph(self._core.compile_model(graph, self._device, self._options))
 
     def _compile_options(self, threads: int | None, precision: str) -> dict[str, Any]:
         capabilities = self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES")
@@ -127,13 +137,18 @@ def _convert(file: ModelFile, folder: Path) -> None:
 
     logger.info("converting %s for OpenVINO, once", file.name)
     network = load_model(file.path or file.name).network
-    for name in GRAPHS:
+    for name in CONVERTED:
         inputs = example_inputs(name, network)
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the tracer: shapes are meant to be constants
             traced = torch.jit.trace(make_graph(name, network), inputs, check_trace=False)  # type: ignore[no-untyped-call]
         graph = openvino.convert_model(traced, example_input=inputs, input=[list(x.shape) for x in inputs])
         openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
+
+
+def _to_bytes(prediction: Any) -> Any:
+    """[0, 1] -> 0 to 255, half to even as torch and numpy round."""
+    return ops.convert(ops.round(ops.multiply(prediction, np.float32(255)), "half_to_even"), "u8")
 
 
 def _batch(picture: Picture) -> npt.NDArray[Any]:

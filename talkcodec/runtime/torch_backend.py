@@ -28,7 +28,7 @@ class TorchBackend:
         except (RuntimeError, AssertionError) as error:
             raise EngineError(f"torch has no device {device!r} here: {error}") from error
         if self._device.type != "cpu":
-            network = network.to(memory_format=torch.channels_last)
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._graphs = {name: make_graph(name, network) for name in GRAPHS}
         self._locks = {name: threading.Lock() for name in GRAPHS}
         self._bf16 = precision == "bf16"

@@ -1,0 +1,234 @@
+"""Engines: equal outputs, inputs checked, fall-back, and a start that needs no torch."""
+
+import logging
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from talkcodec.errors import EngineError, ModelError
+from talkcodec.runtime import Engine, open_engine
+from talkcodec.types import Motion, Picture
+
+MODEL = "untrained:tiny"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def cache_in_test_folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+
+
+@pytest.fixture(scope="module")
+def torch_engine() -> Engine:
+    return open_engine(MODEL, "torch", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def openvino_engine(cache: Path) -> Engine:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        return open_engine(MODEL, "openvino", threads=1)
+
+
+def face_like(size: int, shift: int = 0) -> Picture:
+    blobs = np.random.default_rng(7).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    return np.roll(cv2.resize(blobs, (size, size), interpolation=cv2.INTER_CUBIC), shift, axis=1)
+
+
+def test_openvino_equals_torch(torch_engine: Engine, openvino_engine: Engine) -> None:
+    size = torch_engine.config.picture_size
+    source, driving = face_like(size), face_like(size, 5)
+    outputs = []
+    for engine in (torch_engine, openvino_engine):
+        motion, moved = engine.detect(source), engine.detect(driving)
+        assert motion.jacobians is not None
+        assert not np.allclose(motion.keypoints, moved.keypoints, atol=1e-4)
+        reference = engine.encode_reference(source, motion)
+        exact = engine.generate_float(reference, moved)
+        picture = engine.generate(reference, moved)
+        assert (picture.dtype, picture.shape) == (np.uint8, (size, size, 3))
+        assert (exact.dtype, exact.shape) == (np.float32, (size, size, 3))
+        assert np.array_equal(picture, np.round(exact * np.float32(255)).astype(np.uint8))
+        assert exact.std() > 0.05
+        outputs.append((motion.keypoints, motion.jacobians, exact))
+    for theirs, ours in zip(*outputs, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3)
+
+
+def test_both_engines_name_the_same_model(torch_engine: Engine, openvino_engine: Engine) -> None:
+    assert torch_engine.model_hash == openvino_engine.model_hash
+    assert torch_engine.config == openvino_engine.config
+    assert "OpenVINO" in openvino_engine.description
+    assert "f32" in openvino_engine.description
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_inputs_of_another_shape_are_refused(name: str, request: pytest.FixtureRequest) -> None:
+    engine: Engine = request.getfixturevalue(f"{name}_engine")
+    size, k = engine.config.picture_size, engine.config.keypoints
+    picture = face_like(size)
+    motion = engine.detect(picture)
+    reference = engine.encode_reference(picture, motion)
+    for wrong in (picture[:-1], picture.astype(np.float32), picture[..., :2]):
+        with pytest.raises(EngineError, match="picture"):
+            engine.detect(wrong)
+    with pytest.raises(EngineError, match="keypoints"):
+        engine.generate(reference, replace(motion, keypoints=np.zeros((k + 1, 2), np.float32)))
+    with pytest.raises(EngineError, match="jacobians"):
+        engine.generate(reference, replace(motion, jacobians=None))
+    with pytest.raises(EngineError, match="finite"):
+        engine.generate(reference, replace(motion, keypoints=np.full((k, 2), np.nan, np.float32)))
+
+
+def test_a_reference_belongs_to_its_engine(torch_engine: Engine, openvino_engine: Engine) -> None:
+    picture = face_like(torch_engine.config.picture_size)
+    motion = torch_engine.detect(picture)
+    with pytest.raises(EngineError, match="another engine"):
+        openvino_engine.generate(torch_engine.encode_reference(picture, motion), motion)
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_singular_jacobians_give_a_picture(name: str, request: pytest.FixtureRequest) -> None:
+    engine: Engine = request.getfixturevalue(f"{name}_engine")
+    picture = face_like(engine.config.picture_size)
+    motion = engine.detect(picture)
+    reference = engine.encode_reference(picture, motion)
+    broken = Motion(motion.keypoints, np.zeros((engine.config.keypoints, 2, 2), np.float32))
+    assert np.isfinite(engine.generate_float(reference, broken)).all()
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_read_only_and_strided_inputs_are_taken(name: str, request: pytest.FixtureRequest) -> None:
+    engine: Engine = request.getfixturevalue(f"{name}_engine")
+    picture = face_like(engine.config.picture_size)
+    expected = engine.detect(picture)
+    frozen = picture.copy()
+    frozen.flags.writeable = False
+    strided = np.repeat(picture, 2, axis=1)[:, ::2]
+    mirrored = np.ascontiguousarray(picture[:, ::-1])[:, ::-1]
+    for same in (frozen, strided, mirrored):
+        assert np.array_equal(engine.detect(same).keypoints, expected.keypoints)
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_results_are_the_callers_to_keep(name: str, request: pytest.FixtureRequest) -> None:
+    engine: Engine = request.getfixturevalue(f"{name}_engine")
+    size = engine.config.picture_size
+    first = engine.detect(face_like(size))
+    kept = first.keypoints.copy()
+    reference = engine.encode_reference(face_like(size), first)
+    shown = engine.generate(reference, first)
+    shown_copy = shown.copy()
+    other = engine.detect(face_like(size, 9))
+    engine.encode_reference(face_like(size, 9), other)
+    engine.generate(reference, other)
+    assert np.array_equal(first.keypoints, kept)
+    assert np.array_equal(shown, shown_copy)
+    assert np.array_equal(engine.generate(reference, first), shown)
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_two_threads_get_what_one_gets(name: str, request: pytest.FixtureRequest) -> None:
+    engine: Engine = request.getfixturevalue(f"{name}_engine")
+    size = engine.config.picture_size
+    pictures = [face_like(size, shift) for shift in range(8)]
+    motions = [engine.detect(picture) for picture in pictures]
+    reference = engine.encode_reference(pictures[0], motions[0])
+    shown = [engine.generate(reference, motion) for motion in motions]
+    wrong: list[int] = []
+
+    def detect() -> None:
+        wrong.extend(
+            i
+            for i, picture in enumerate(pictures)
+            if not np.allclose(engine.detect(picture).keypoints, motions[i].keypoints, atol=1e-6)
+        )
+
+    def generate() -> None:
+        wrong.extend(
+            i
+            for i, motion in enumerate(motions)
+            if np.abs(engine.generate(reference, motion).astype(int) - shown[i]).max() > 1
+        )
+
+    threads = [threading.Thread(target=work) for work in (detect, generate, generate, detect)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_warm_start_needs_no_torch(openvino_engine: Engine) -> None:
+    code = (
+        "import sys, numpy as np; from talkcodec.runtime import open_engine; "
+        f"e = open_engine({MODEL!r}, 'openvino'); s = e.config.picture_size; "
+        "p = np.zeros((s, s, 3), np.uint8); m = e.detect(p); e.generate(e.encode_reference(p, m), m); "
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_auto_falls_back_to_torch_with_one_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*args: object) -> None:
+        raise RuntimeError("no such plugin\nat line 3")
+
+    monkeypatch.setattr("talkcodec.runtime.openvino_backend.OpenVINOBackend", broken)
+    with caplog.at_level(logging.WARNING):
+        engine = open_engine(MODEL, "auto", device="cpu")
+    assert engine.description.startswith("torch")
+    assert [record.getMessage() for record in caplog.records] == [
+        "OpenVINO cannot run untrained:tiny (no such plugin); using torch, which is slower"
+    ]
+    with pytest.raises(EngineError, match="no such plugin"):
+        open_engine(MODEL, "openvino")
+
+
+def test_without_a_writable_cache_the_engine_still_starts(
+    openvino_engine: Engine,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    (entry,) = (cache / "talkcodec" / "openvino").iterdir()
+    monkeypatch.setattr(
+        "talkcodec.runtime.openvino_backend._convert",
+        lambda file, folder: shutil.copytree(entry, folder, dirs_exist_ok=True),
+    )
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with caplog.at_level(logging.WARNING):
+        engine = open_engine(MODEL, "openvino", threads=1)
+    picture = face_like(engine.config.picture_size)
+    assert np.array_equal(engine.detect(picture).keypoints, openvino_engine.detect(picture).keypoints)
+    assert any("cannot keep converted graphs" in record.getMessage() for record in caplog.records)
+
+
+def test_what_cannot_be_opened_is_named() -> None:
+    with pytest.raises(EngineError, match="expected auto, torch or openvino"):
+        open_engine(MODEL, "tensorrt")  # type: ignore[arg-type]
+    with pytest.raises(EngineError, match="threads"):
+        open_engine(MODEL, "torch", threads=0)
+    with pytest.raises(EngineError, match="precision"):
+        open_engine(MODEL, "torch", precision="f16")  # type: ignore[arg-type]
+    with pytest.raises(EngineError, match="no device"):
+        open_engine(MODEL, "torch", device="abacus")
+    with pytest.raises(EngineError, match="no device"):
+        open_engine(MODEL, "openvino", device="NPU7")
+    with pytest.raises(ModelError, match="no such file"):
+        open_engine("no-such-model")
