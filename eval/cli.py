@@ -78,7 +78,7 @@ def rd(
     ],
     point: Annotated[
         list[str] | None,
-        typer.Option(help="copy, anchors, talkcodec, quick, or CODEC:setting=value,...; may be given several times."),
+        typer.Option(help="floor, anchors, talkcodec, quick, or CODEC:setting=value,...; may be given several times."),
     ] = None,
     frames: Annotated[int | None, typer.Option(min=2, help="Measure the first frames of each clip only.")] = None,
     size: Annotated[int, typer.Option(help="Pictures are scaled to this size.")] = 256,
@@ -99,7 +99,7 @@ def rd(
     from eval.rd import RunConfig, pending_jobs, run
     from eval.rows import load_rows
 
-    points = parse_points(point or ["copy", "anchors", "talkcodec"])
+    points = parse_points(point or ["floor", "anchors", "talkcodec"])
     open_instruments(models, landmarks, identity)  # fail now, not in each process
     config = RunConfig(frames, size, models, landmarks, identity, identity_every)
     paths = find_clips(clips)

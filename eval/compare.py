@@ -64,13 +64,12 @@ def bd_rate(reference: Curve, tested: Curve, metric: str) -> BdRate:
     sign = -1 if metric in LOWER_IS_BETTER else 1
     fronts = [front(reference, metric), front(tested, metric)]
     if min(map(len, fronts)) < MINIMUM_POINTS:
-        counts = " and ".join(str(len(f)) for f in fronts)
-        return BdRate(None, 0.0, f"{counts} points on the fronts, {MINIMUM_POINTS} needed")
+        return BdRate(None, 0.0, f"{len(fronts[0])} and {len(fronts[1])} points")
     qualities = [np.array([sign * value for _, value in points]) for points in fronts]
     low, high = max(q[0] for q in qualities), min(q[-1] for q in qualities)
     overlap = max(0.0, float((high - low) / (qualities[1][-1] - qualities[1][0])))
     if overlap < MINIMUM_OVERLAP:
-        return BdRate(None, overlap, f"only {overlap:.0%} of the quality range in common")
+        return BdRate(None, overlap, f"{overlap:.0%} overlap")
     mean_log = [
         _mean_log_rate(quality, np.log([rate for rate, _ in points]), low, high)
         for quality, points in zip(qualities, fronts, strict=True)

@@ -97,7 +97,7 @@ def _talkcodec_points() -> list[Point]:
 
 
 PRESETS: Mapping[str, list[Point]] = {
-    "copy": [make_point("copy", quality=-1), make_point("copy", quality=45)],
+    "floor": [make_point("copy", quality=-1), make_point("copy", quality=45)],
     "anchors": _anchor_points(),
     "talkcodec": _talkcodec_points(),
     "quick": [

@@ -1,6 +1,7 @@
 """The report's tables as plain values, and how they are written as HTML and as Markdown."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -46,10 +47,11 @@ class Table:
 
     def html(self) -> str:
         """The table with its title and note, as HTML."""
+        note = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(self.note))
         head = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in self.header)
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in self.rows)
         return (
-            f"<h2>{escape(self.title)}</h2>\n<p>{escape(self.note)}</p>\n<div class=wide><table><thead><tr>{head}"
+            f"<h2>{escape(self.title)}</h2>\n<p>{note}</p>\n<div class=wide><table><thead><tr>{head}"
             f"</tr></thead><tbody>\n{body}</tbody></table></div>\n"
         )
 
@@ -63,7 +65,7 @@ def points_table(means: Sequence[Mean]) -> Table:
     """Every operating point: rates and strict scores with intervals."""
     header = ["point", "payload", "keyframe", "wire up", "wire both", *(name for name, _ in METRICS.values()), "jitter"]
     rows = []
-    for mean in sorted(means, key=lambda mean: (mean.codec != "copy", mean.codec != "talkcodec", mean.codec)):
+    for mean in sorted(means, key=_order):
         rates = [_kbps(mean.rate(name)) for name in ("payload_bps", "keyframe_bps", "wire_up_bps", "wire_bps")]
         scores = [_interval(mean.strict[metric], digits) for metric, (_, digits) in METRICS.items()]
         rows.append([mean.label, *rates, *scores, f"{mean.jitter_px.mean:.2f}"])
@@ -86,7 +88,7 @@ def bd_rate_table(means: Sequence[Mean], tested: str, rate: str) -> Table:
         cells = []
         for metric in COMPARED:
             result = bd_rate(_curve(anchor, rate, metric), _curve(test, rate, metric), metric)
-            cells.append(f"refused: {result.reason}" if result.percent is None else f"{result.percent:+.0f} %")
+            cells.append(f"refused ({result.reason})" if result.percent is None else f"{result.percent:+.0f} %")
         rows.append([codec, *cells])
     note = (
         f"Mean rate difference of `{tested}` at equal quality, negative is cheaper ({_rate_name(rate)}). Each anchor "
@@ -152,6 +154,11 @@ def clip_table(rows: Sequence[Row], subject: Mean) -> Table:
     header = ["clip", "frames", "payload kbit/s", "L1", "copy", "PSNR dB", "AKD px", "copy", "AED", "MKR"]
     note = f"`{subject.label}`, worst landmarks first; `copy` repeats the decoded keyframe."
     return Table("Every clip", note, header, lines)
+
+
+def _order(mean: Mean) -> tuple[bool, bool, str, str, float]:
+    """Copying first, then talkcodec, then the anchors; within a curve by rate."""
+    return mean.codec != "copy", mean.codec != "talkcodec", mean.codec, mean.curve, mean.rate("payload_bps")
 
 
 def _curve(means: Sequence[Mean], rate: str, metric: str) -> list[tuple[float, float]]:
