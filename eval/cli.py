@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +11,10 @@ from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
 from talkcodec.errors import TalkcodecError, UsageError
+
+if TYPE_CHECKING:
+    from eval.points import Point
+    from eval.rd import RunConfig
 
 __all__ = ["app", "main"]
 
@@ -96,33 +100,18 @@ def rd(
     from eval.clips import find_clips
     from eval.instruments import open_instruments
     from eval.points import parse_points
-    from eval.rd import RunConfig, pending_jobs, run
+    from eval.rd import RunConfig
     from eval.rows import load_rows
 
     points = parse_points(point or ["floor", "anchors", "talkcodec"])
     open_instruments(models, landmarks, identity)  # fail now, not in each process
     config = RunConfig(frames, size, models, landmarks, identity, identity_every)
-    paths = find_clips(clips)
-    jobs = pending_jobs(paths, points, output)
-    console = Console(stderr=True)
-    console.print(f"{len(paths)} clips x {len(points)} points: {len(jobs)} to measure, the rest is in {output}")
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    failed = []
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("measuring", total=len(jobs))
-        for row in run(jobs, config, output, processes, ray):
-            progress.advance(task)
-            if row.error:
-                failed.append(row)
-    for row in failed:
-        console.print(f"not measured: {row.clip}, {row.label}: {row.error}", style="yellow", markup=False)
-    if failed:
-        console.print(f"{len(failed)} of {len(jobs)} measurements failed; they run again with the same command")
+    _measure(find_clips(clips), points, config, output, processes, ray)
     if compressai is not None:
         from eval.compressai import export
 
         for path in export(load_rows([output]), compressai):
-            console.print(f"wrote {path}")
+            Console(stderr=True).print(f"wrote {path}")
 
 
 @app.command()
@@ -144,3 +133,58 @@ def report(
     config = ReportConfig(output, markdown, figures, tuple(clips or ()), tuple(command or ()), subject)
     for path in build_report(load_rows(results), config):
         Console(stderr=True).print(f"wrote {path}")
+
+
+@app.command()
+def ablation(
+    clips: Annotated[list[Path], typer.Argument(help="Clips, or folders of clips.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Results, one JSON line each; finished ones are skipped.")
+    ],
+    model: Annotated[str, typer.Option(help="Default model: a shipped name or a file.")] = "lite-256",
+    models_dir: Annotated[Path | None, typer.Option(help="Compare each *.safetensors of this folder too.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
+    frames: Annotated[int | None, typer.Option(min=2, help="Measure the first frames of each clip only.")] = None,
+    size: Annotated[int, typer.Option(help="Pictures are scaled to this size.")] = 256,
+    processes: Annotated[int, typer.Option(min=1, help="Clips side by side.")] = 1,
+    models: ModelsOption = None,
+    landmarks: LandmarksOption = "mesh68",
+    identity: IdentityOption = "mobilefacenet",
+    identity_every: Annotated[int, typer.Option(min=1, help="Embed each n-th frame only.")] = 5,
+) -> None:
+    """Measure what each switch of codec and model is worth, clip by clip, beside the default."""
+    from eval.ablation import ablation_table, switches
+    from eval.clips import find_clips
+    from eval.rd import RunConfig
+    from eval.rows import load_rows
+
+    measured = switches(model, models_dir)
+    config = RunConfig(frames, size, models, landmarks, identity, identity_every)
+    _measure(find_clips(clips), [switch.point for switch in measured], config, output, processes, None)
+    text = ablation_table(load_rows([output]), measured).markdown()
+    if markdown is not None:
+        markdown.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def _measure(
+    paths: list[Path], points: "list[Point]", config: "RunConfig", output: Path, processes: int, ray: str | None
+) -> None:
+    """Run what is not measured yet with a progress bar; name and count what failed."""
+    from eval.rd import pending_jobs, run
+
+    jobs = pending_jobs(paths, points, output)
+    console = Console(stderr=True)
+    console.print(f"{len(paths)} clips x {len(points)} points: {len(jobs)} to measure, the rest is in {output}")
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    failed = []
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("measuring", total=len(jobs))
+        for row in run(jobs, config, output, processes, ray):
+            progress.advance(task)
+            if row.error:
+                failed.append(row)
+    for row in failed:
+        console.print(f"not measured: {row.clip}, {row.label}: {row.error}", style="yellow", markup=False)
+    if failed:
+        console.print(f"{len(failed)} of {len(jobs)} measurements failed; they run again with the same command")
