@@ -34,12 +34,16 @@ from talkcodec.rtc.sending import SendingEnd
 from talkcodec.session import Channel, Limits, agree, bye_for
 from talkcodec.session.rate import MESSAGE_OVERHEAD_BYTES
 
-__all__ = ["CLOCK_EXTRA", "IceServer", "Link", "LinkConfig", "Traffic", "clock_id", "new_connection"]
+__all__ = ["CLOCK_EXTRA", "PERIOD_EXTRA", "IceServer", "Link", "LinkConfig", "Traffic", "clock_id", "extra",
+           "frame_period_ticks", "new_connection"]
 
 logger = logging.getLogger(__name__)
 
 CLOCK_EXTRA = "clock"
 """Name of the Hello extra that says whose monotonic clock the timestamps come from."""
+
+PERIOD_EXTRA = "period"
+"""Name of the Hello extra with the ticks (90 kHz) between captured frames; 3600 when it is not there."""
 
 BYE_DONE = 0
 BYE_MISMATCH = 1
@@ -109,6 +113,17 @@ def clock_id() -> bytes:
     except OSError:
         boot = f"{time.time() - time.monotonic():.0f}".encode()
     return hashlib.sha256(boot).digest()[:8]
+
+
+def extra(hello: Hello, name: str) -> int | str | bytes | None:
+    """The value of an extra of a Hello, None when it is not there."""
+    return next((value for key, value in hello.extras if key == name), None)
+
+
+def frame_period_ticks(hello: Hello) -> int:
+    """How far apart the peer captures its frames, within 10 to 60 frames a second."""
+    value = extra(hello, PERIOD_EXTRA)
+    return min(9000, max(1500, value)) if isinstance(value, int) else 3600
 
 
 def new_connection(ice_servers: tuple[IceServer, ...] = ()) -> RTCPeerConnection:

@@ -38,11 +38,11 @@ class SoundTrack(MediaStreamTrack):
 
     kind = "audio"
 
-    def __init__(self, packets: Iterator[SoundPacket], start_s: float) -> None:
-        """packets: times count from `start_s` on the monotonic clock, as those of the pictures."""
+    def __init__(self, packets: Iterator[SoundPacket]) -> None:
+        """packets: times count from the start that `start` gives, as those of the pictures."""
         super().__init__()
         self._source = packets
-        self._start_s = start_s
+        self._start_s = 0.0
         self._ahead: deque[SoundPacket] = deque()
         self._started = asyncio.Event()
         self._first: float | None = None
@@ -51,9 +51,10 @@ class SoundTrack(MediaStreamTrack):
         self.packets_sent = 0
         self.bytes_sent = 0
 
-    def start(self, announce: Callable[[SoundClock], None]) -> None:
-        """The handshake is done; `announce` sends the SoundClock of the first packet."""
-        self._announce = announce
+    def start(self, start_s: float, announce: Callable[[SoundClock], None]) -> None:
+        """The handshake is done. start_s: time 0 of the source on the monotonic clock; `announce` sends the
+        SoundClock of the first packet."""
+        self._start_s, self._announce = start_s, announce
         self._started.set()
 
     def stop(self) -> None:

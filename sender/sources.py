@@ -1,0 +1,166 @@
+"""Where pictures and sound come from: a video file, a camera, the embedded sample."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from talkcodec.errors import MediaError, TalkcodecError
+from talkcodec.media import Frame, MediaReader, SoundPacket, read_opus
+from talkcodec.sample import sample_path
+from talkcodec.types import Picture
+
+__all__ = ["Camera", "Capture", "Source", "VideoFile", "open_source"]
+
+logger = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Frames with rising times from 0, and sound on the same clock."""
+
+    name: str
+    fps: float
+    has_sound: bool
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames; a live source blocks until the next."""
+        ...
+
+    def sound(self, from_s: float) -> Iterator[SoundPacket]:
+        """Opus packets of 20 ms with times of at least `from_s`."""
+        ...
+
+
+class VideoFile:
+    """A video file, once or again and again."""
+
+    def __init__(self, path: Path, loop: bool = False) -> None:
+        self.name = path.name
+        self._path, self._loop = path, loop
+        with MediaReader(path) as reader:
+            self.fps = min(60.0, reader.info.fps or 25.0)
+            self.has_sound = reader.info.has_audio
+            self._length_s = reader.info.frame_count / self.fps
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames; in a loop the times go on rising."""
+        start_s = 0.0
+        while True:
+            last_s = 0.0
+            with MediaReader(self._path) as reader:
+                for frame in reader:
+                    last_s = frame.time_s
+                    yield Frame(frame.picture, start_s + frame.time_s)
+                if reader.problem is not None:
+                    logger.warning("%s", reader.problem)
+            self._length_s = last_s + 1 / self.fps
+            if not self._loop:
+                return
+            start_s += self._length_s
+
+    def sound(self, from_s: float) -> Iterator[SoundPacket]:
+        """Packets; whole rounds before `from_s` are not even read."""
+        if not self.has_sound:
+            return
+        start_s = 0.0
+        if self._loop:
+            start_s = max(0, int(from_s / self._length_s)) * self._length_s
+        while True:
+            for packet in read_opus(self._path):
+                if start_s + packet.time_s >= from_s and packet.time_s < self._length_s:
+                    yield SoundPacket(start_s + packet.time_s, packet.duration_s, packet.data)
+            if not self._loop:
+                return
+            start_s += self._length_s
+
+
+class Camera:
+    """A camera through OpenCV; no sound (a microphone needs a library that is not among ours)."""
+
+    def __init__(self, index: int, fps: float = 25.0) -> None:
+        self.name, self.has_sound = f"camera {index}", False
+        self._capture = cv2.VideoCapture(index)
+        if not self._capture.isOpened():
+            raise MediaError(f"camera {index} cannot be opened: is it plugged in, and free? try --source sample")
+        self._capture.set(cv2.CAP_PROP_FPS, fps)
+        reported = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = reported if 5 <= reported <= 60 else fps
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames as the camera delivers them, each with the time of its arrival."""
+        start_s = time.monotonic()
+        while True:
+            ok, captured = self._capture.read()
+            if not ok:
+                raise MediaError(f"{self.name} delivers no more pictures")
+            picture: Picture = np.asarray(cv2.cvtColor(captured, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+            yield Frame(picture, time.monotonic() - start_s)
+
+    def sound(self, from_s: float) -> Iterator[SoundPacket]:
+        """Nothing."""
+        return iter(())
+
+
+def open_source(text: str, loop: bool) -> Source:
+    """"sample", "camera", "camera:1", or the path of a video file. Raises MediaError."""
+    if text == "sample":
+        return VideoFile(sample_path(), loop)
+    kind, _, index = text.partition(":")
+    if kind == "camera" and (not index or index.isdecimal()):
+        return Camera(int(index or 0))
+    return VideoFile(Path(text), loop)
+
+
+class Capture:
+    """A thread that reads a source in real time and pushes each frame to whoever is in `target`.
+
+    Drop policy: a frame that is more than one period late is skipped.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.target: Callable[[Picture, float], None] | None = None
+        self.start_s: float | None = None
+        self.skipped = 0
+        self.ended = threading.Event()
+        self.error: TalkcodecError | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+
+    def start(self) -> float:
+        """Begin, if it has not begun; returns time 0 of the source on the monotonic clock."""
+        if self.start_s is None:
+            self.start_s = time.monotonic()
+            self._thread.start()
+        return self.start_s
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._stop.set()
+        if self.start_s is not None:
+            self._thread.join(2.0)
+
+    def _run(self) -> None:
+        assert self.start_s is not None
+        period_s = 1 / self.source.fps
+        try:
+            for frame in self.source.frames():
+                wait_s = self.start_s + frame.time_s - time.monotonic()
+                if wait_s > 0 and self._stop.wait(wait_s):
+                    return
+                if self._stop.is_set():
+                    return
+                target = self.target
+                if wait_s < -period_s:
+                    self.skipped += 1
+                elif target is not None:
+                    target(frame.picture, self.start_s + frame.time_s)
+        except TalkcodecError as error:
+            self.error = error
+        finally:
+            self.ended.set()

@@ -1,0 +1,178 @@
+"""What a call looks like from outside: one snapshot a second, as a line for a person and as JSON for a program."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from aiortc import RTCPeerConnection
+
+from talkcodec.errors import UsageError
+from talkcodec.rtc.link import Link
+from talkcodec.rtc.meters import RateMeter
+from talkcodec.rtc.relay import IP_UDP_BYTES
+
+__all__ = ["CallMeter", "CallStats", "StatsFile", "status_line"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallStats:
+    """One second of a call. Rates in kbit/s; "wire" includes IP, UDP, DTLS, SCTP and RTP, up is away from here.
+
+    None: not known on this side, or not yet.
+    """
+
+    time_s: float
+    state: str
+    fps: float = 0.0
+    payload_kbps_up: float = 0.0
+    payload_kbps_down: float = 0.0
+    wire_kbps_up: float = 0.0
+    wire_kbps_down: float = 0.0
+    rtt_ms: float | None = None
+    loss: float | None = None
+    keyframe_age_s: float | None = None
+    keyframe_bytes: int = 0
+    encode_ms: float | None = None
+    generate_ms: float | None = None
+    latency_ms_p50: float | None = None
+    latency_ms_p95: float | None = None
+    playout_delay_ms: float | None = None
+    jitter_ms: float | None = None
+    lip_sync_ms_p95: float | None = None
+    bundle: int | None = None
+    motion_fps: float | None = None
+    units: int = 0
+    lost: int = 0
+    exact: int = 0
+    concealed: int = 0
+    frozen: int = 0
+    interpolated: int = 0
+    dropped_frames: int = 0
+    malformed: int = 0
+    face_visible: bool | None = None
+
+
+class CallMeter:
+    """Makes CallStats of a link, once a second."""
+
+    def __init__(self) -> None:
+        self._rates = {name: RateMeter() for name in ("fps", "payload_up", "payload_down", "wire_up", "wire_down")}
+        self._lost = (0, 0)
+
+    async def read(self, link: Link, state: str, lip_sync_ms_p95: float | None = None) -> CallStats:
+        """The present state of a link."""
+        now_s = time.monotonic()
+        wire_up, wire_down = await _wire_bytes(link.connection) or (
+            link.traffic.wire_up_bytes,
+            link.traffic.wire_down_bytes,
+        )
+        sending, receiving = link.sender, link.receiver
+        values: dict[str, object] = {}
+        frames = 0
+        if sending is not None:
+            counts, plan = sending.session.counts, sending.session.plan
+            frames = counts.units_sent
+            values.update(
+                rtt_ms=counts.rtt_ms, loss=counts.loss, keyframe_age_s=_age(sending.keyframe_sent_s, now_s),
+                keyframe_bytes=sending.keyframe_bytes, encode_ms=sending.encode_ms.at(0.5), bundle=plan.bundle,
+                motion_fps=sending.config.session.capture_fps / plan.every, units=counts.units_sent,
+                dropped_frames=sending.dropped_frames, face_visible=sending.face_visible,
+            )  # fmt: skip
+        if receiving is not None:
+            session, played = receiving.session, receiving.session.played
+            frames = played.shown - played.frozen
+            values.update(
+                loss=self._new_loss(session.counts.units, session.counts.lost),
+                keyframe_age_s=_age(receiving.keyframe_ready_s, now_s), keyframe_bytes=receiving.keyframe_bytes,
+                generate_ms=receiving.generate_ms.at(0.5), latency_ms_p50=receiving.latency_ms.at(0.5),
+                latency_ms_p95=receiving.latency_ms.at(0.95), playout_delay_ms=session.player.delay_ms,
+                jitter_ms=session.counts.jitter_ms, units=session.counts.units, lost=session.counts.lost,
+                exact=played.exact, concealed=played.concealed, frozen=played.frozen,
+                interpolated=played.interpolated, dropped_frames=receiving.dropped_frames,
+            )  # fmt: skip
+        rates = self._rates
+        return CallStats(
+            time_s=round(time.time(), 3),
+            state=state,
+            fps=rates["fps"].update(frames, now_s),
+            payload_kbps_up=rates["payload_up"].update(link.traffic.sent_bytes, now_s) * 8 / 1000,
+            payload_kbps_down=rates["payload_down"].update(link.traffic.received_bytes, now_s) * 8 / 1000,
+            wire_kbps_up=rates["wire_up"].update(wire_up, now_s) * 8 / 1000,
+            wire_kbps_down=rates["wire_down"].update(wire_down, now_s) * 8 / 1000,
+            lip_sync_ms_p95=lip_sync_ms_p95,
+            malformed=link.malformed,
+            **values,  # type: ignore[arg-type]
+        )
+
+    def _new_loss(self, units: int, lost: int) -> float:
+        before_units, before_lost = self._lost
+        self._lost = (units, lost)
+        new_units, new_lost = units - before_units, max(0, lost - before_lost)
+        return new_lost / (new_units + new_lost) if new_units + new_lost > 0 else 0.0
+
+
+def _age(since_s: float | None, now_s: float) -> float | None:
+    return None if since_s is None else now_s - since_s
+
+
+async def _wire_bytes(connection: RTCPeerConnection) -> tuple[int, int] | None:
+    """Bytes on the wire (up, down) by the transport's own count; None when it has none. STUN is not in it."""
+    for stats in (await connection.getStats()).values():
+        if stats.type == "transport":
+            return (
+                stats.bytesSent + IP_UDP_BYTES * stats.packetsSent,
+                stats.bytesReceived + IP_UDP_BYTES * stats.packetsReceived,
+            )
+    return None
+
+
+class StatsFile:
+    """Writes one JSON object a line."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._file: IO[str] | None = None
+        if path is not None:
+            try:
+                self._file = path.open("w", encoding="utf-8")
+            except OSError as error:
+                raise UsageError(f"--stats {path}: {error}") from error
+
+    def write(self, stats: CallStats) -> None:
+        """Append a line; figures are rounded to three decimals."""
+        if self._file is not None:
+            row = {key: round(value, 3) if isinstance(value, float) else value for key, value in asdict(stats).items()}
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def status_line(stats: CallStats) -> str:
+    """One line for a person."""
+    parts = [stats.state, f"{stats.fps:.0f} fps"]
+    parts.append(f"wire ↑{stats.wire_kbps_up:.1f} ↓{stats.wire_kbps_down:.1f} kbit/s")
+    parts.append(f"payload ↑{stats.payload_kbps_up:.1f} ↓{stats.payload_kbps_down:.1f}")
+    for label, value, unit in (
+        ("RTT", stats.rtt_ms, "ms"),
+        ("encode", stats.encode_ms, "ms"),
+        ("generate", stats.generate_ms, "ms"),
+        ("latency", stats.latency_ms_p50, "ms"),
+        ("lip sync", stats.lip_sync_ms_p95, "ms"),
+        ("keyframe", stats.keyframe_age_s, "s old"),
+    ):
+        if value is not None:
+            parts.append(f"{label} {value:.0f} {unit}")
+    if stats.loss is not None:
+        parts.append(f"loss {100 * stats.loss:.0f} %")
+    if stats.exact:
+        parts.append(f"exact/concealed/frozen {stats.exact}/{stats.concealed}/{stats.frozen}")
+    if stats.bundle is not None:
+        parts.append(f"{stats.bundle} units a message at {stats.motion_fps:g} fps")
+    if stats.face_visible is False:
+        parts.append("NO FACE")
+    return " · ".join(parts)
