@@ -5,7 +5,7 @@ from torch import Tensor
 
 from talkcodec.model.geometry import coordinate_grid, warp
 
-__all__ = ["RandomTransform", "jitter_pair"]
+__all__ = ["RandomTransform", "jitter_pair", "zoom_some"]
 
 
 class RandomTransform:
@@ -66,3 +66,20 @@ def jitter_pair(sources: Tensor, driving: Tensor, generator: torch.Generator) ->
         return ((pictures.clamp(1e-4, 1) ** gamma) * gain + offset).clamp(0, 1)
 
     return apply(sources), apply(driving[:, None])[:, 0]
+
+
+def zoom_some(pictures: Tensor, generator: torch.Generator, share: float = 0.3, least: float = 0.7) -> Tensor:
+    """A random window of some of the pictures (B, 3, S, S), enlarged to fill them, each on its own.
+
+    Clips are cropped around the face, so their own pairs hardly teach nearness and large shifts.
+    """
+    batch, _, height, width = pictures.shape
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator).to(pictures)
+
+    side = torch.where(uniform(batch) < share, least + (1 - least) * uniform(batch), 1.0)
+    middle = (1 - side)[:, None] * (2 * uniform(batch, 2) - 1)  # the window stays inside
+    grid = coordinate_grid(height, width, pictures, False)
+    field = side[:, None, None, None] * grid + middle[:, None, None]
+    return warp(pictures, field, False, "border")

@@ -67,6 +67,7 @@ class TrainingConfig:
     keyframes: int = 12
     keypoint_noise: float = 0.004
     jacobian_noise: float = 0.02
+    zoom_share: float = 0.3
     validate_every: int = 1000
     checkpoint_every: int = 250
 

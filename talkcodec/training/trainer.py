@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from talkcodec.errors import ModelError
 from talkcodec.model.lite import LiteNetwork
-from talkcodec.training.augment import jitter_pair
+from talkcodec.training.augment import jitter_pair, zoom_some
 from talkcodec.training.config import Stage, TrainingConfig
 from talkcodec.training.data import Clip, Pairs
 from talkcodec.training.discriminator import Discriminator
@@ -106,6 +106,8 @@ class Trainer:
         sources = to_tensor(keyframes, stage.size, self.device)
         driving = to_tensor(frames, stage.size, self.device)
         sources, driving = jitter_pair(sources, driving, generator)
+        zoomed = zoom_some(torch.cat([sources.flatten(0, 1), driving]), generator, self.config.zoom_share)
+        sources, driving = zoomed[: -stage.batch].view_as(sources), zoomed[-stage.batch :]
         rate = stage.rate * min(1.0, (within + 1) / max(1, stage.warmup))
         left = (stage.steps - within) / max(1.0, stage.decay * stage.steps)
         for group in self.optimizer.param_groups:

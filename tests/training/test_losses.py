@@ -7,7 +7,7 @@ from skimage.metrics import structural_similarity
 from torch import nn
 
 from talkcodec.training import losses
-from talkcodec.training.augment import RandomTransform, jitter_pair
+from talkcodec.training.augment import RandomTransform, jitter_pair, zoom_some
 
 
 def transform(batch: int = 2) -> RandomTransform:
@@ -98,3 +98,13 @@ def test_both_pictures_of_a_pair_are_jittered_alike() -> None:
     assert torch.equal(sources[:, 0], driving)
     assert torch.equal(sources[:, 1], driving)
     assert not torch.equal(driving, picture)
+
+
+def test_zoom_shows_a_window_of_the_picture() -> None:
+    ramp = torch.linspace(0, 1, 64).expand(8, 3, 64, 64)
+    untouched = zoom_some(ramp, torch.Generator().manual_seed(0), share=0.0)
+    assert torch.allclose(untouched, ramp, atol=1e-5)
+    zoomed = zoom_some(ramp, torch.Generator().manual_seed(0), share=1.0)
+    spans = zoomed[:, 0, 0, -1] - zoomed[:, 0, 0, 0]
+    assert (spans < 0.999).all()
+    assert (spans > 0.65).all()
