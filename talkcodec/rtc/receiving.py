@@ -26,7 +26,7 @@ from talkcodec.session import (
     ReceiverSession,
     Shown,
 )
-from talkcodec.types import Picture
+from talkcodec.types import Motion, Picture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
@@ -48,13 +48,15 @@ class ReceivingConfig:
 @dataclass(frozen=True, slots=True)
 class PlayedPicture:
     """A picture to show. picture: (S, S, 3), the previous one again when kind is frozen. timestamp: 90 kHz media
-    time. shown_s: when it was ready, monotonic clock. latency_ms: since its capture, None where the clocks differ."""
+    time. shown_s: when it was ready, monotonic clock. latency_ms: since its capture, None where the clocks differ.
+    motion: what the picture was generated from."""
 
     picture: Picture
     timestamp: int
     kind: Kind
     shown_s: float
     latency_ms: float | None
+    motion: Motion | None = None
 
 
 class ReceivingEnd:
@@ -159,7 +161,7 @@ class ReceivingEnd:
             latency_ms = captured_ticks * 1000 / CLOCK_HZ
             if kind is not Kind.FROZEN:
                 self.latency_ms.add(latency_ms)
-        self._on_picture(PlayedPicture(self._last, shown.timestamp, kind, now_s, latency_ms))
+        self._on_picture(PlayedPicture(self._last, shown.timestamp, kind, now_s, latency_ms, shown.motion))
 
     def _generate_failed(self, error: Exception) -> None:
         if not isinstance(error, BitstreamError | StateError):
