@@ -190,8 +190,11 @@ def _on_ray(jobs: list[Job], config: RunConfig, address: str) -> Iterator[Row]:
     except ImportError as error:
         raise UsageError("--ray needs the package ray: pip install 'talkcodec[ray]'") from error
     ray.init(address=None if address == "local" else address, ignore_reinit_error=True, log_to_driver=False)
-    remote = ray.remote(num_cpus=1)(measure)
-    waiting = [remote.remote(job, config) for job in jobs]
-    while waiting:
-        ready, waiting = ray.wait(waiting, num_returns=1)
-        yield ray.get(ready[0])
+    try:
+        remote = ray.remote(num_cpus=1)(measure)
+        waiting = [remote.remote(Job(job.clip.resolve(), job.point), config) for job in jobs]
+        while waiting:
+            ready, waiting = ray.wait(waiting, num_returns=1)
+            yield ray.get(ready[0])
+    finally:
+        ray.shutdown()

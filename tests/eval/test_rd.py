@@ -105,6 +105,7 @@ def test_processes_give_the_same_rows(video, tmp_path):
     assert {(row.point, row.strict["l1"]) for row in together} == {(row.point, row.strict["l1"]) for row in alone}
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same_rows(video, tmp_path):
     pytest.importorskip("ray")
     jobs = [Job(video, point) for point in POINTS[:2]]
