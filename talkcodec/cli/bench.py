@@ -1,21 +1,80 @@
 """talkcodec bench"""
 
-from typing import Annotated
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import Enum
+from itertools import count, cycle
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from talkcodec.cli.common import DEFAULT_MODEL, EngineKind, EngineOption, ModelOption
 
+if TYPE_CHECKING:
+    from talkcodec.codec import AccessUnit
+    from talkcodec.runtime import Engine
+
 __all__ = ["bench"]
+
+
+class PrecisionKind(str, Enum):  # noqa: UP042  (typer prints the values of a str Enum)
+    """What the networks compute in."""
+
+    f32 = "f32"
+    bf16 = "bf16"
 
 
 def bench(
     model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = EngineKind.auto,
-    frames: Annotated[int, typer.Option(help="Frames that are timed, after a warm-up.")] = 100,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; the default is all.")] = None,
+    frames: Annotated[int, typer.Option(min=2, help="Frames that are timed, after a warm-up.")] = 100,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the default is all.")] = None,
+    precision: Annotated[
+        PrecisionKind, typer.Option(help="bf16 is about twice as fast where the processor has it.")
+    ] = PrecisionKind.f32,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Time a model on this machine: detect, encode_reference, generate; median and 95th percentile."""
-    from talkcodec.runtime.bench import bench as run
+    """Time a model on this machine: median and 95th percentile, frames a second, GFLOP, memory.
 
-    typer.echo(run(model, engine=engine.value, frames=frames, threads=threads))
+    detect, encode_reference and generate are the networks alone; encode and decode are the whole codec on the
+    embedded sample; "beside" is both directions of a call at once.
+    """
+    import json
+
+    from talkcodec.runtime.bench import format_report, run_bench
+
+    report = run_bench(
+        model,
+        engine.value,
+        threads=threads,
+        precision=precision.value,
+        calls=frames,
+        workloads=_codec_workloads,
+    )
+    typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else format_report(report))
+
+
+def _codec_workloads(engine: "Engine") -> Mapping[str, Callable[[], object]]:
+    """Whole encode and decode, a picture a call, of the sample in a loop, without its face crop."""
+    import cv2
+
+    from talkcodec.codec import Decoder, Encoder
+    from talkcodec.media import MediaReader
+    from talkcodec.sample import sample_path
+
+    size = engine.config.picture_size
+    with MediaReader(sample_path()) as reader:
+        frames = [cv2.resize(frame.picture, (size, size), interpolation=cv2.INTER_AREA) for frame in reader]
+    pictures, timestamps = cycle(frames), count(step=3600)
+    encoder, decoder = Encoder(engine), Decoder(engine)
+    units: deque[AccessUnit] = deque()
+
+    def encode() -> None:
+        units.append(encoder.encode(next(pictures).astype("uint8", copy=False), next(timestamps)))
+
+    def decode() -> None:
+        decoder.decode(units.popleft())
+
+    for _ in range(5):  # so that decode finds units when it runs beside encode
+        encode()
+    return {"encode": encode, "decode": decode}

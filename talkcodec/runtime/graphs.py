@@ -73,7 +73,7 @@ def make_graph(name: str, network: Network) -> nn.Module:
 def example_inputs(name: str, network: Network) -> tuple[Tensor, ...]:
     """Inputs of the right shapes and types for one of GRAPHS."""
     size = network.config.picture_size
-    picture = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+    picture = torch.zeros(1, size, size, 3, dtype=torch.uint8, device=next(network.parameters()).device)
     if name == "detect":
         return (picture,)
     with torch.no_grad():
