@@ -121,6 +121,7 @@ def report(
     markdown: Annotated[Path | None, typer.Option(help="Also the tables as Markdown.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Also each figure as SVG and PNG, into this folder.")] = None,
     clips: Annotated[list[Path] | None, typer.Option(help="Clips or folders, for film strips.")] = None,
+    strip: Annotated[list[str] | None, typer.Option(help="Film strip of this clip, in the Markdown too.")] = None,
     subject: Annotated[str, typer.Option(help="Label of the point that break-even and clip tables speak of.")] = "",
     command: Annotated[list[str] | None, typer.Option(help="How the results were made; shown beside them.")] = None,
 ) -> None:
@@ -130,7 +131,15 @@ def report(
 
     if output is None and markdown is None and figures is None:
         raise UsageError("nothing to write: name at least one of --output, --markdown, --figures")
-    config = ReportConfig(output, markdown, figures, tuple(clips or ()), tuple(command or ()), subject)
+    config = ReportConfig(
+        html=output,
+        markdown=markdown,
+        figures=figures,
+        clips=tuple(clips or ()),
+        strips=tuple(strip or ()),
+        commands=tuple(command or ()),
+        subject=subject,
+    )
     for path in build_report(load_rows(results), config):
         Console(stderr=True).print(f"wrote {path}")
 

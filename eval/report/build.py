@@ -7,11 +7,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from eval.clips import find_clips, read_clip
 from eval.points import make_point
-from eval.rd import code_point
-from eval.report import plots, strips
+from eval.report import plots
 from eval.report.page import Section, page
+from eval.report.strips import FilmStrip, film_strips
 from eval.report.tables import (
     Table,
     bd_rate_table,
@@ -22,7 +21,7 @@ from eval.report.tables import (
 )
 from eval.rows import Row
 from eval.summary import Mean, common_clips, summarise
-from talkcodec.errors import TalkcodecError, UsageError
+from talkcodec.errors import UsageError
 
 __all__ = ["ReportConfig", "build_report"]
 
@@ -31,8 +30,10 @@ _RATES = {"payload_bps": "payload", "wire_bps": "on the wire, both ways"}
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """html, markdown, figures: what to write and where, None leaves it out. clips: files or folders for film strips.
+    """html, markdown, figures: what to write and where, None leaves it out.
 
+    clips: files or folders; with them the page has film strips of the best, median and worst clip, and of those named
+    in `strips`, which alone go into `figures` and `markdown` (clips have licences).
     commands: how the results were made, shown beside them. subject: label of the talkcodec point that the tables of
     break-even rates and clips speak of; the default settings when empty.
     """
@@ -41,6 +42,7 @@ class ReportConfig:
     markdown: Path | None = None
     figures: Path | None = None
     clips: tuple[Path, ...] = ()
+    strips: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     subject: str = ""
     extra: tuple[Table, ...] = field(default=())
@@ -56,15 +58,20 @@ def build_report(rows: Sequence[Row], config: ReportConfig) -> list[Path]:
     tables = _tables(kept, means, subject)
     figures = {f"rd-{rate.removesuffix('_bps')}": plots.draw_rd(means, rate) for rate in _RATES}
     about = _about(kept, left_out, rows)
+    film = film_strips(kept, subject, config.clips, config.strips)
     written = []
     if config.html is not None:
         config.html.parent.mkdir(parents=True, exist_ok=True)
-        config.html.write_text(_html(about, figures, tables, kept, subject, config), encoding="utf-8")
+        config.html.write_text(_html(about, figures, tables, film, config), encoding="utf-8")
         written.append(config.html)
     if config.figures is not None:
         written += plots.save_figures(figures, config.figures)
+        for strip in film:
+            if strip.name in config.strips:
+                written.append(config.figures / f"strip-{strip.name}.png")
+                written[-1].write_bytes(strip.picture)
     if config.markdown is not None:
-        config.markdown.write_text(_markdown(about, tables, figures, config), encoding="utf-8")
+        config.markdown.write_text(_markdown(about, tables, figures, film, config), encoding="utf-8")
         written.append(config.markdown)
     for figure in figures.values():
         plt.close(figure)
@@ -116,8 +123,7 @@ def _html(
     about: list[str],
     figures: dict[str, plt.Figure],
     tables: list[Table],
-    rows: list[Row],
-    subject: Mean | None,
+    film: list[FilmStrip],
     config: ReportConfig,
 ) -> str:
     sections = [Section.text("What was measured", about, "\n".join(config.commands))]
@@ -129,41 +135,22 @@ def _html(
         sections.append(Section.svg(f"Rate and quality, {rate}", caption, plots.to_svg(figure)))
     sections += [Section.table(table) for table in tables]
     sections += [Section.table(table) for table in config.extra]
-    if subject is not None and config.clips:
-        sections += _film_strips(rows, subject, config)
+    sections += [Section.picture(strip.title, strip.caption, strip.picture) for strip in film]
     return page("talkcodec: bitrate and quality", sections)
 
 
-def _film_strips(rows: list[Row], subject: Mean, config: ReportConfig) -> list[Section]:
-    """Best, median and worst clip by landmarks, coded again; beside them the anchor of the nearest payload rate."""
-    paths = {path.stem: path for path in find_clips(list(config.clips))}
-    ours = [row for row in rows if row.point == subject.point]
-    sections = []
-    for rank, name in strips.extreme_clips(ours).items():
-        row = next(row for row in ours if row.clip == name)
-        anchors = [r for r in rows if r.clip == name and r.codec not in ("copy", "talkcodec") and not r.error]
-        shown = [row, *sorted(anchors, key=lambda r: abs(r.rates["payload_bps"] - row.rates["payload_bps"]))[:1]]
-        try:
-            clip = read_clip(paths[name], row.frames, row.size)
-            lines = [("true", clip.frames)]
-            for each in shown:
-                frames, _ = code_point(clip, make_point(each.codec, **each.settings))
-                lines.append((f"{each.label}: {each.rates['payload_bps'] / 1000:.1f} kbit/s", frames))
-        except (KeyError, TalkcodecError) as error:
-            sections.append(Section.text(f"The {rank} clip, {name}", [f"no film strip: {error}"]))
-            continue
-        caption = f"AKD {row.strict['akd_px']:.2f} px, L1 {row.strict['l1']:.4f}. Instants spread evenly over the clip."
-        sections.append(Section.picture(f"The {rank} clip: {name}", caption, strips.png(strips.film_strip(lines))))
-    return sections
-
-
-def _markdown(about: list[str], tables: list[Table], figures: dict[str, plt.Figure], config: ReportConfig) -> str:
+def _markdown(
+    about: list[str], tables: list[Table], figures: dict[str, plt.Figure], film: list[FilmStrip], config: ReportConfig
+) -> str:
     parts = ["# Results", "", *(f"- {line}" for line in about), ""]
     if config.commands:
         parts += ["To repeat this page:", "", "```", *config.commands, "```", ""]
     if config.figures is not None and config.markdown is not None:
+        folder = Path(os.path.relpath(config.figures, config.markdown.parent)).as_posix()
         for name, rate in zip(figures, _RATES.values(), strict=True):
-            path = os.path.relpath(config.figures / f"{name}.png", config.markdown.parent)
-            parts += [f"![Rate and quality, {rate}]({Path(path).as_posix()})", ""]
+            parts += [f"![Rate and quality, {rate}]({folder}/{name}.png)", ""]
+        for strip in film:
+            if strip.name in config.strips:
+                parts += [f"![{strip.title}]({folder}/strip-{strip.name}.png)", "", strip.caption, ""]
     parts += [table.markdown() for table in (*tables, *config.extra)]
     return "\n".join(parts)
