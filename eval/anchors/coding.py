@@ -14,6 +14,7 @@ from eval.anchors.settings import ANCHORS
 from eval.clips import Clip
 from eval.wire import Traffic, rtp_traffic
 from talkcodec.errors import ConfigError, EngineError
+from talkcodec.still.av1 import keep_scheduling
 
 __all__ = ["code_anchor"]
 
@@ -37,7 +38,8 @@ def code_anchor(clip: Clip, name: str, quality: int, size: int | None = None, ev
     coded_size = (width, height) if size is None else (size, size)
     pictures = [_resized(frame, coded_size, cv2.INTER_AREA) for frame in clip.frames[::every]]
     try:
-        packets = [_bare(name, packet) for packet in _encode(pictures, name, quality, clip.fps / every)]
+        with keep_scheduling():
+            packets = [_bare(name, packet) for packet in _encode(pictures, name, quality, clip.fps / every)]
         decoded = _decode(packets, anchor.decoder)
     except (av.error.FFmpegError, ValueError) as error:
         raise EngineError(f"{name} failed on {clip.name}: {error}") from error

@@ -12,6 +12,7 @@ smaller at equal SSIM than a one-picture video, half the time); "tune=3" (image 
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from talkcodec.errors import BitstreamError, EngineError
 from talkcodec.still.codec import DEFAULT_QUALITY, check_coded, check_dimensions, check_encode, check_length
 from talkcodec.types import Picture
 
-__all__ = ["Av1Still"]
+__all__ = ["Av1Still", "keep_scheduling"]
 
 _SEQUENCE_HEADER, _TEMPORAL_DELIMITER, _FRAME = 1, 2, 6  # obu_type, AV1 specification, section 6.2.2
 
@@ -61,7 +62,8 @@ class Av1Still:
             frame = av.VideoFrame.from_ndarray(_rgb_to_yuv420(picture), format="yuv420p")
             frame.color_range = ColorRange.JPEG
             frame.pts = 0
-            data = b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
+            with keep_scheduling():
+                data = b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
         except (av.FFmpegError, ValueError) as error:
             raise EngineError(f"SVT-AV1 failed on a {picture.shape[1]}x{picture.shape[0]} picture: {error}") from error
         coded = b"".join(unit.data for unit in _units(data) if unit.kind in (_SEQUENCE_HEADER, _FRAME))
@@ -85,6 +87,23 @@ class Av1Still:
             raise BitstreamError(f"AV1 keyframe holds {len(frames)} pictures, expected one in 8-bit 4:2:0")
         check_dimensions(frames[0].width, frames[0].height, max_size)
         return _yuv420_to_rgb(frames[0])
+
+
+@contextmanager
+def keep_scheduling() -> Iterator[None]:
+    """Undo what SVT-AV1 does where it may: it gives the calling thread real-time priority and leaves it so.
+
+    As root, a program that coded one picture would from then on starve everything else on the machine.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def _rgb_to_yuv420(picture: Picture) -> npt.NDArray[np.uint8]:

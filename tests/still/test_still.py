@@ -1,5 +1,7 @@
 """Keyframe picture codecs: quality, bounds, and garbage."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -121,3 +123,10 @@ def test_noise_too_long_for_the_limit_is_our_own_error() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
     with pytest.raises(ConfigError, match="lower quality"):
         open_still("jpeg").encode(noise, 95)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="the system has no scheduling policies")
+def test_coding_leaves_the_thread_s_priority_alone() -> None:
+    before = os.sched_getscheduler(0)
+    open_still("av1").encode(np.full((64, 64, 3), 90, np.uint8), 30)
+    assert os.sched_getscheduler(0) == before
