@@ -27,6 +27,7 @@ from rich.table import Table
 
 from talkcodec.bitstream import (
     HeldStates,
+    MotionState,
     MotionSteps,
     MotionTable,
     MotionUnit,
@@ -185,25 +186,37 @@ def _unflat(values: npt.NDArray[np.float64], like: Motion) -> Motion:
 # ---- ours
 
 
-def ours(table: MotionTable, steps: MotionSteps, distance: int = 1) -> Coder:
-    """Each frame predicted from the one `distance` before it, or from the keyframe (0); really parsed again."""
+def ours(
+    table: MotionTable, steps: MotionSteps, distance: int = 1, dead_zone: bool = True, extrapolation: float = 0.0
+) -> Coder:
+    """Each frame predicted from the one `distance` before it, or from the keyframe (0); really parsed again.
+
+    Not in the format, for comparison: plain rounding instead of the dead zone; adding a share of the motion between
+    the predictor and its own predictor.
+    """
 
     def coder(clip: Clip) -> tuple[list[int], list[Motion]]:
         sizes, decoded = [], []
-        sender, receiver = HeldStates(), HeldStates()
-        state = quantise(clip[0], table, steps)
-        sender.add_keyframe(0, state)
-        receiver.add_keyframe(0, state)
+        states = [quantise(clip[0], table, steps)]
         for sequence, motion in enumerate(clip[1:], 1):
-            predictor = distance if sequence > distance else 0
-            held = sender.unit_state(sequence - predictor) if predictor else sender.keyframe_state(0)
-            unit = MotionUnit(sequence, 0, 0, predictor, quantise(motion, table, steps, held))
+            named = sequence - distance if 0 < distance <= sequence else 0
+            held = states[named]
+            if extrapolation and distance and named >= distance:
+                before = states[named - distance].values
+                held = MotionState(
+                    tuple(a + round(extrapolation * (a - b)) for a, b in zip(held.values, before, strict=True))
+                )
+            sender, receiver = HeldStates(), HeldStates()
+            for store in (sender, receiver):
+                store.add_keyframe(0, held)
+                store.add_unit(named, held)
+            state = quantise(motion, table, steps, held if dead_zone else None)
+            unit = MotionUnit(sequence, 0, 0, sequence - named if named else 0, state)
             data = serialize_motion(unit, sender, table, steps)
-            sender.add_unit(sequence, unit.state)
             back = parse_motion(
                 data, sequence=sequence, timestamp=0, reference_id=0, lookup=receiver, table=table, steps=steps
             )
-            receiver.add_unit(sequence, back.state)
+            states.append(back.state)
             sizes.append(len(data))
             decoded.append(dequantise(back.state, table, steps))
         return sizes, decoded
@@ -266,13 +279,19 @@ def all_rows(clips: Sequence[Clip], table: MotionTable, steps: MotionSteps) -> l
         scaled = MotionSteps(round(steps.keypoint_step * factor), round(steps.jacobian_step * factor))
         note = " (default)" if factor == 1 else ""
         rows.append(measure(f"ours, steps {_steps(scaled)}{note}", clips, ours(table, scaled)))
-    rows.append(measure("ours, steps 56/56, error of GFVC", clips, ours(table, MotionSteps(56, 56))))
+    for single in (56, 64):
+        equal = MotionSteps(single, single)
+        rows.append(measure(f"ours, steps {_steps(equal)}, about the error of GFVC", clips, ours(table, equal)))
+    rows.append(measure("ours, default steps, plain rounding", clips, ours(table, steps, dead_zone=False)))
+    for share in (0.25, 0.5):
+        name = f"ours, default steps, extrapolated by {share}"
+        rows.append(measure(name, clips, ours(table, steps, extrapolation=share)))
     for distance in (2, 4, 8, 0):
         where = f"{distance} before" if distance else "the keyframe"
         rows.append(measure(f"ours, default steps, from {where}", clips, ours(table, steps, distance)))
     one = table.profile_frequencies.argmax()
-    single = replace(table, profiles=table.profiles[one : one + 1], profile_frequencies=np.array([1 << 14]))
-    rows.append(measure("ours, default steps, one profile only", clips, ours(single, steps)))
+    alone = replace(table, profiles=table.profiles[one : one + 1], profile_frequencies=np.array([1 << 14]))
+    rows.append(measure("ours, default steps, one profile only", clips, ours(alone, steps)))
     return rows
 
 

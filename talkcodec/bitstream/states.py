@@ -41,7 +41,7 @@ class MotionSteps:
     """
 
     keypoint_step: int = 32
-    jacobian_step: int = 64
+    jacobian_step: int = 128
 
     def __post_init__(self) -> None:
         for name, value in (("keypoint_step", self.keypoint_step), ("jacobian_step", self.jacobian_step)):

@@ -49,8 +49,8 @@ class TrainingOptions:
     profiles: int = 16
     intra_profiles: int = 4
     distances: tuple[tuple[int, int], ...] = ((1, 4), (2, 2), (3, 1), (4, 1), (6, 1), (8, 1), (0, 1))
-    rounds: int = 3
-    largest_sample: int = 60_000
+    rounds: int = 2
+    largest_sample: int = 24_000
     seed: int = 0
 
 
@@ -159,7 +159,7 @@ def _codebook(vectors: Integers, count: int, table: MotionTable) -> tuple[Intege
     members = np.empty(len(clipped), np.int64)
     members[order] = np.arange(len(clipped)) * count // len(clipped)
     profiles = np.zeros((count, clipped.shape[1]), np.int64)
-    for _ in range(12):
+    for _ in range(10):
         for index in range(count):
             group = clipped[members == index]
             if len(group):

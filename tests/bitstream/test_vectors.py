@@ -8,11 +8,15 @@ import io
 import pytest
 
 from talkcodec.bitstream import (
+    HeldStates,
+    MotionState,
+    MotionTable,
     MotionUnit,
     RecordedAudio,
     RecordedUnit,
     RecordingReader,
     RecordingWriter,
+    load_table,
     parse,
     parse_keyframe,
     parse_motion,
@@ -95,6 +99,22 @@ def test_motion(name):
         unit_from(data + b"\0", unit)
 
 
+def trained_unit() -> tuple[MotionUnit, HeldStates, MotionTable]:
+    """A unit under table 1, from the keyframe."""
+    held = HeldStates()
+    held.add_keyframe(7, MotionState(tuple(range(60))))
+    values = tuple(place + (place * 7 % 5 - 2 if place < 12 else 0) for place in range(60))
+    return MotionUnit(1, 0, 7, 0, MotionState(values)), held, load_table(1, 10, True)
+
+
+def test_table_1_keeps_its_meaning():
+    unit, held, table = trained_unit()
+    data = vector("motion-table-1")
+    assert serialize_motion(unit, held, table, STEPS) == data
+    back = parse_motion(data, sequence=1, timestamp=0, reference_id=7, lookup=held, table=table, steps=STEPS)
+    assert back == unit
+
+
 def write_recording() -> bytes:
     file = io.BytesIO()
     writer = RecordingWriter(file, RECORDING_HEADER)
@@ -132,6 +152,7 @@ def write_missing() -> None:
     made |= {name: serialize_keyframe(unit, TABLE, STEPS) for name, unit in KEYFRAME_VECTORS.items()}
     made |= {name: serialize_motion(unit, held, TABLE, STEPS) for name, unit in MOTION_VECTORS.items()}
     made["recording"] = write_recording()
+    made["motion-table-1"] = serialize_motion(*trained_unit(), STEPS)
     VECTORS.mkdir(exist_ok=True)
     for name, data in made.items():
         path = VECTORS / f"{name}.bin"
@@ -140,5 +161,5 @@ def write_missing() -> None:
 
 
 def test_no_vector_is_left_over():
-    names = {*MESSAGE_VECTORS, *KEYFRAME_VECTORS, *MOTION_VECTORS, "recording"}
+    names = {*MESSAGE_VECTORS, *KEYFRAME_VECTORS, *MOTION_VECTORS, "motion-table-1", "recording"}
     assert {path.stem for path in VECTORS.glob("*.bin")} == names
