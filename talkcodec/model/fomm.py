@@ -51,6 +51,10 @@ class KeypointDetector(nn.Module):
         self.predictor = Hourglass(sizes.detector_expansion, 3, sizes.detector_max_features, sizes.detector_blocks)
         self.kp = nn.Conv2d(self.predictor.outputs, config.keypoints, 7)
         self.jacobian = nn.Conv2d(self.predictor.outputs, 4 * config.keypoints, 7) if config.jacobians else None
+        if self.jacobian is not None:  # training begins at the identity
+            assert self.jacobian.bias is not None
+            nn.init.zeros_(self.jacobian.weight)
+            self.jacobian.bias.data.copy_(torch.tensor([1.0, 0.0, 0.0, 1.0] * config.keypoints))
         self.down = _downscale(sizes.detector_scale)
 
     def forward(self, picture: Tensor) -> Sparse:
