@@ -1,0 +1,76 @@
+"""What the command line sets, and the invitation link."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from talkcodec.codec import EncoderConfig
+from talkcodec.errors import ConfigError
+from talkcodec.rtc.link import IceServer, LinkConfig
+from talkcodec.rtc.whip import WhipConfig
+
+__all__ = ["CALL_FPS", "CallOptions", "Invitation", "PageOptions"]
+
+CALL_FPS = 25.0
+"""Frames a second that the page is asked to capture, and that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Where the peer's engine is called, and the key that it asks for.
+
+    As a link the key stands in the fragment, which no browser or proxy sends anywhere or logs.
+    """
+
+    url: str
+    key: str
+
+    @classmethod
+    def parse(cls, link: str) -> "Invitation":
+        """From "http(s)://HOST[:PORT]/whip#KEY". Raises ConfigError."""
+        parts = urlsplit(link.strip())
+        if parts.scheme not in ("http", "https") or not parts.hostname or not parts.fragment:
+            raise ConfigError(
+                f"link: got {link!r}, expected http(s)://HOST:PORT/whip#KEY; copy all of it, the part after # too"
+            )
+        return cls(urlunsplit(parts._replace(fragment="")), parts.fragment)
+
+    def __str__(self) -> str:
+        return f"{self.url}#{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class PageOptions:
+    """Where the page is served. key: of the page, made up when empty; port 0: any that is free."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    key: str = ""
+    cert: str | None = None
+    key_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """One engine's side of a call.
+
+    invitation: whom to call; None: wait for a caller at `whip`. public_url: address of the endpoint as the peer sees
+    it, where a tunnel or proxy stands before it. takeover_s: a call that was silent for so long may be replaced by a
+    new caller. redial_s: pause between two attempts to call. record_dir: where recordings go.
+    """
+
+    invitation: Invitation | None = None
+    whip: WhipConfig = field(default_factory=WhipConfig)
+    public_url: str = ""
+    ca_file: str | None = None
+    ice_servers: tuple[IceServer, ...] = ()
+    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(acknowledged=True))
+    link: LinkConfig = field(default_factory=LinkConfig)
+    takeover_s: float = 3.0
+    redial_s: float = 2.0
+    compare: bool = True
+    record_dir: Path = field(default_factory=Path.cwd)
+
+    def __post_init__(self) -> None:
+        if self.public_url and urlsplit(self.public_url).scheme not in ("http", "https"):
+            raise ConfigError(f"--public-url: got {self.public_url!r}, expected http(s)://HOST[:PORT]/whip")

@@ -1,0 +1,259 @@
+"""The page over HTTP, for this machine: static files for anybody who reaches them, everything else with the key.
+
+GET  /                    the page and its files; they hold nothing secret
+GET  /api/status          JSON, see call.status
+POST /api/page            SDP offer of the page, answered with SDP
+POST /api/do              {"action": NAME, "on": true|false}; answered with the status
+"""
+
+import asyncio
+import contextlib
+import hmac
+import json
+import logging
+import secrets
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from importlib.resources import files
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from call.browser import Browser
+from call.conversation import Conversation
+from call.filesource import FileSource
+from call.options import CallOptions, PageOptions
+from call.status import StatusMeter
+from talkcodec.errors import BitstreamError, TalkcodecError, UsageError
+from talkcodec.rtc.whip import MAX_SDP_BYTES, is_loopback
+
+if TYPE_CHECKING:
+    from talkcodec.runtime import Engine
+
+__all__ = ["PageServer"]
+
+logger = logging.getLogger(__name__)
+
+STATIC = {
+    "/": ("index.html", "text/html"),
+    "/style.css": ("style.css", "text/css"),
+    "/app.js": ("app.js", "text/javascript"),
+    "/engine.js": ("engine.js", "text/javascript"),
+    "/plot.js": ("plot.js", "text/javascript"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob: mediastream:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(), display-capture=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class PageServer:
+    """One page at a time: a page that connects takes over from the one before."""
+
+    def __init__(
+        self,
+        engine: "Engine",
+        options: PageOptions,
+        call_options: CallOptions,
+        conversation: Conversation,
+        source: FileSource | None = None,
+    ) -> None:
+        self.options, self._call_options = options, call_options
+        self.key = options.key or secrets.token_urlsafe(16)
+        self.url = ""
+        self._conversation, self._stage, self._source = conversation, conversation.stage, source
+        self.meter = StatusMeter(engine, conversation)
+        self.meter.source = None if source is None else source.name
+        self.browser: Browser | None = None
+        self._hosts: frozenset[str] = frozenset()
+        self._runner: web.AppRunner | None = None
+        self._metering: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._connecting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Listen. Raises UsageError when the port is taken or the certificate cannot be read."""
+        app = web.Application(client_max_size=MAX_SDP_BYTES, middlewares=[self._guard])
+        for path in STATIC:
+            app.router.add_get(path, self._file)
+        app.router.add_get("/api/status", self._status)
+        app.router.add_post("/api/page", self._page)
+        app.router.add_post("/api/do", self._do)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        host, tls = self.options.host, self._tls()
+        try:
+            await web.TCPSite(self._runner, host, self.options.port, ssl_context=tls).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise UsageError(
+                f"cannot serve the page at {host}:{self.options.port}: {error}; try --page-port"
+            ) from error
+        port = self._runner.addresses[0][1]
+        named = f"[{host}]" if ":" in host else host
+        self.url = f"http{'s' if tls else ''}://{named}:{port}/"
+        names = {named} | ({"127.0.0.1", "localhost", "[::1]"} if is_loopback(host) else set())
+        self._hosts = frozenset(f"{name}:{port}" for name in names)
+        self._metering = asyncio.create_task(self._meter())
+
+    @property
+    def address(self) -> str:
+        """What to open: the key stands in the fragment, which stays in the browser."""
+        return f"{self.url}#{self.key}"
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if self.options.cert is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(self.options.cert, self.options.key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(f"--page-cert {self.options.cert}: {error}") from error
+        return context
+
+    async def close(self) -> None:
+        """Stop serving."""
+        if self._metering is not None:
+            self._metering.cancel()
+            await asyncio.gather(self._metering, return_exceptions=True)
+        if self.browser is not None:
+            await self._leave(self.browser)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Names that are not ours (DNS rebinding), other sites' pages, and strangers stay outside."""
+        try:
+            if not self._is_ours(request.host):
+                raise web.HTTPMisdirectedRequest(text="this host name is not served here\n")
+            origin = request.headers.get("Origin")
+            if origin is not None and not self._is_ours(urlsplit(origin).netloc):
+                raise web.HTTPForbidden(text="requests of other sites are not answered\n")
+            if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+                raise web.HTTPForbidden(text="requests of other sites are not answered\n")
+            if request.path.startswith("/api/"):
+                self._authorise(request)
+            response = await handler(request)
+        except web.HTTPException as error:
+            error.headers.update(HEADERS)
+            raise
+        response.headers.update(HEADERS)
+        return response
+
+    def _is_ours(self, host: str) -> bool:
+        # On a wildcard address the page has every name of the machine: only the key guards it then.
+        return host in self._hosts or self.options.host in ("0.0.0.0", "::")
+
+    def _authorise(self, request: web.Request) -> None:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self.key.encode()):
+            raise web.HTTPUnauthorized(
+                text="wrong or missing key: open the address that was printed\n", headers={"WWW-Authenticate": "Bearer"}
+            )
+
+    async def _file(self, request: web.Request) -> web.Response:
+        name, kind = STATIC[request.path]
+        return web.Response(body=_static(name), content_type=kind, charset="utf-8")
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return self._answer()
+
+    def _answer(self) -> web.Response:
+        values = asdict(self.meter.refresh())
+        rounded = {key: round(value, 3) if isinstance(value, float) else value for key, value in values.items()}
+        return web.json_response(rounded | {"page": self.browser is not None})
+
+    async def _page(self, request: web.Request) -> web.Response:
+        if request.content_type != "application/sdp":
+            raise web.HTTPUnsupportedMediaType(text="expected application/sdp\n")
+        try:
+            offer = (await request.read()).decode()
+        except UnicodeDecodeError:
+            raise web.HTTPBadRequest(text="the offer is not UTF-8\n") from None
+        async with self._connecting:
+            if self.browser is not None:
+                await self._leave(self.browser)
+            browser = Browser(self._stage, self._gone)
+            try:
+                answer = await browser.answer(offer)
+            except BitstreamError as error:
+                raise web.HTTPBadRequest(text=f"{error}\n") from None
+            self.browser = self._stage.viewer = browser
+        if self._source is not None:
+            self._source.enabled = "a=sendrecv" not in offer  # a camera takes the file's place
+        self._conversation.look()
+        return web.Response(text=answer, content_type="application/sdp")
+
+    def _gone(self, browser: Browser) -> None:
+        task = asyncio.ensure_future(self._leave(browser))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _leave(self, browser: Browser) -> None:
+        if self.browser is browser:
+            self.browser = self._stage.viewer = None
+            self._conversation.look()
+            if self._source is not None:
+                self._source.enabled = True
+        await browser.close()
+
+    async def _do(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.json()
+            action, on = body["action"], body.get("on", True)
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+            raise web.HTTPBadRequest(text='expected {"action": NAME, "on": true or false}\n') from None
+        if not isinstance(action, str) or not isinstance(on, bool):
+            raise web.HTTPBadRequest(text="action: expected a string; on: expected true or false\n")
+        try:
+            await self._act(action, on)
+        except TalkcodecError as error:
+            raise web.HTTPConflict(text=f"{error}\n") from None
+        return self._answer()
+
+    async def _act(self, action: str, on: bool) -> None:
+        switches, conversation = self._stage.switches, self._conversation
+        if action in ("camera", "microphone", "keypoints", "self_view"):
+            setattr(switches, action, on)
+            conversation.look()
+        elif action == "keyframe":
+            if conversation.call is not None:
+                conversation.call.request_keyframe()
+        elif action == "record" and on:
+            self._stage.record(self._call_options.record_dir, lambda: time.strftime("talkcodec-%Y%m%d-%H%M%S.mp4"))
+        elif action == "record":
+            await asyncio.to_thread(self._stage.stop_recording)
+        elif action == "hang_up":
+            await conversation.hang_up()
+            await asyncio.to_thread(self._stage.stop_recording)
+        elif action == "again":
+            await conversation.again()
+        else:
+            raise web.HTTPBadRequest(text=f"action {action[:40]!r} is not known\n")
+
+    async def _meter(self) -> None:
+        while True:
+            with contextlib.suppress(ConnectionError):
+                await self.meter.read()
+            await asyncio.sleep(1.0)
+
+
+def _static(name: str) -> bytes:
+    return (files("call") / "static" / name).read_bytes()

@@ -1,0 +1,69 @@
+// Two minutes of rates as lines. Plain SVG: crisp at any size, coloured by the style sheet.
+
+const SECONDS = 120;
+const WIDTH = 300;
+const HEIGHT = 150;
+const SERIES = ['anchor', 'down', 'up'];
+
+export class Plot {
+  constructor(svg) {
+    this.svg = svg;
+    this.points = [];
+    svg.setAttribute('viewBox', `0 0 ${WIDTH} ${HEIGHT}`);
+    svg.removeAttribute('preserveAspectRatio');
+  }
+
+  // values: { up, down, anchor } in kbit/s, null where not known
+  add(values) {
+    this.points.push(values);
+    if (this.points.length > SECONDS) this.points.shift();
+    this.draw();
+  }
+
+  draw() {
+    const known = this.points.flatMap((point) => SERIES.map((name) => point[name] ?? 0));
+    const top = nice(Math.max(10, ...known));
+    const y = (value) => HEIGHT - 14 - (Math.min(value, top) / top) * (HEIGHT - 26);
+    const x = (index) => WIDTH - (this.points.length - 1 - index) * (WIDTH / (SECONDS - 1));
+    const parts = [0, top / 2, top].map((value) => [
+      make('line', { class: 'grid', x1: 0, x2: WIDTH, y1: y(value), y2: y(value) }),
+      make('text', { x: 0, y: y(value) - 3 }, value === top ? `${value} kbit/s` : `${value}`),
+    ]);
+    parts.push(make('text', { x: 0, y: HEIGHT }, '2 min ago'), make('text', { x: WIDTH, y: HEIGHT, 'text-anchor': 'end' }, 'now'));
+    for (const name of SERIES) {
+      for (const run of runs(this.points, name)) {
+        const line = run.map(([index, value]) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
+        parts.push(make('polyline', { class: name, points: line }));
+      }
+    }
+    this.svg.replaceChildren(...parts.flat());
+  }
+}
+
+// Stretches without a gap, so that a line does not cross what is not known.
+function runs(points, name) {
+  const found = [];
+  let run = [];
+  points.forEach((point, index) => {
+    if (point[name] == null) {
+      if (run.length > 1) found.push(run);
+      run = [];
+    } else {
+      run.push([index, point[name]]);
+    }
+  });
+  if (run.length > 1) found.push(run);
+  return found;
+}
+
+function nice(value) {
+  const step = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 4, 5, 8, 10].map((factor) => factor * step).find((limit) => limit >= value) ?? value;
+}
+
+function make(name, attributes, text) {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}

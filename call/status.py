@@ -1,0 +1,175 @@
+"""Everything that the page shows, once a second, as one JSON object."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from call.compare import H264_CRF
+from call.conversation import Conversation
+from call.options import CALL_FPS
+from call.pace import Load, PaceControl
+from call.peer import PeerCall
+from talkcodec.rtc.meters import RateMeter
+from talkcodec.rtc.report import CallMeter
+
+if TYPE_CHECKING:
+    from talkcodec.runtime import Engine
+
+__all__ = ["Status", "StatusMeter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Rates in kbit/s on the wire, with IP, UDP, DTLS, SCTP and RTP; up is away from here. None: not known (yet).
+
+    picture_*: keyframes, motion and their acknowledgements; sound_*: the rest. h264_kbps: what x264 at CRF 42 takes
+    for the pictures that this side sends, one way. latency_ms: from the peer's camera to our screen, without the two
+    pages' own delays; latency_measured: False when the two machines' clocks differ and it is put together from the
+    round trip and the delays on this side.
+    """
+
+    phase: str
+    text: str
+    invitation: str | None
+    reachable: bool
+    model: str
+    machine: str
+    source: str | None
+    camera: bool
+    microphone: bool
+    keypoints: bool
+    self_view: bool
+    recording: str | None
+    capture_width_px: int
+    capture_fps: int
+    face_visible: bool | None = None
+    seconds: float | None = None
+    calls: int = 0
+    picture_kbps_up: float = 0.0
+    picture_kbps_down: float = 0.0
+    sound_kbps_up: float = 0.0
+    sound_kbps_down: float = 0.0
+    h264_kbps: float | None = None
+    h264_crf: int = H264_CRF
+    fps_sent: float = 0.0
+    fps_shown: float = 0.0
+    fps_wanted: float = CALL_FPS
+    latency_ms: float | None = None
+    latency_measured: bool = False
+    rtt_ms: float | None = None
+    loss_up: float | None = None
+    loss_down: float | None = None
+    keyframe_age_s: float | None = None
+    concealed: int = 0
+    frozen: int = 0
+    encode_ms: float | None = None
+    generate_ms: float | None = None
+
+
+class StatusMeter:
+    """Reads a conversation once a second; also drives the pace of this machine."""
+
+    def __init__(self, engine: "Engine", conversation: Conversation) -> None:
+        self._engine, self._conversation = engine, conversation
+        self._pace = PaceControl()
+        self._restart(None)
+        self.status = Status(**self._head(), text="Starting.")  # type: ignore[arg-type]
+        self.source: str | None = None
+
+    def _restart(self, call: PeerCall | None) -> None:
+        self._call = call
+        self._meter = CallMeter()
+        names = ("up", "down", "h264", "shown", "sent")
+        self._rates = {name: RateMeter() for name in names}
+        self._dropped = self._drawn_before = self._draw_dropped = 0
+
+    def _head(self) -> dict[str, object]:
+        conversation = self._conversation
+        stage, invitation = conversation.stage, conversation.invitation
+        switches, pace = stage.switches, self._pace.pace
+        recording = stage.recording
+        return {
+            "phase": conversation.phase.value,
+            "invitation": None if invitation is None else str(invitation),
+            "reachable": conversation.reachable,
+            "model": f"{self._engine.name}, {self._engine.config.picture_size} px",
+            "machine": self._pace.text,
+            "source": getattr(self, "source", None),
+            "camera": switches.camera,
+            "microphone": switches.microphone,
+            "keypoints": switches.keypoints,
+            "self_view": switches.self_view,
+            "recording": None if recording is None else str(recording.path),
+            "capture_width_px": pace.capture_width_px,
+            "capture_fps": round(CALL_FPS),
+            "calls": conversation.calls,
+        }
+
+    def refresh(self) -> Status:
+        """The last figures under the present state: after a button, before the next second."""
+        values = asdict(self.status) | self._head() | {"text": self._conversation.text}
+        self.status = Status(**values)
+        return self.status
+
+    async def read(self) -> Status:
+        """Measure; to be called once a second."""
+        conversation, call = self._conversation, self._conversation.call
+        if call is not self._call:
+            self._restart(call)
+        values = self._head() | {"text": conversation.text}
+        if call is not None and call.link.agreed.is_set():
+            values |= await self._measure(call)
+        self.status = Status(**values)  # type: ignore[arg-type]
+        return self.status
+
+    async def _measure(self, call: PeerCall) -> dict[str, object]:
+        now_s = time.monotonic()
+        stats = await self._meter.read(call.link, self._conversation.phase.value)
+        rates, link, stage = self._rates, call.link, self._conversation.stage
+        up = rates["up"].update(link.traffic.wire_up_bytes, now_s) * 8 / 1000
+        down = rates["down"].update(link.traffic.wire_down_bytes, now_s) * 8 / 1000
+        shown = rates["shown"].update(stage.frames_shown, now_s)
+        sending, receiving = link.sender, link.receiver
+        values: dict[str, object] = {
+            "picture_kbps_up": up,
+            "picture_kbps_down": down,
+            "sound_kbps_up": max(0.0, stats.wire_kbps_up - up),
+            "sound_kbps_down": max(0.0, stats.wire_kbps_down - down),
+            "fps_shown": shown,
+            "rtt_ms": stats.rtt_ms,
+            "loss_down": stats.loss,
+            "keyframe_age_s": stats.keyframe_age_s,
+            "concealed": stats.concealed,
+            "frozen": stats.frozen,
+            "encode_ms": stats.encode_ms,
+            "generate_ms": stats.generate_ms,
+            "latency_ms": stats.latency_ms_p50,
+            "latency_measured": stats.latency_ms_p50 is not None,
+            "seconds": None if self._conversation.since_s is None else now_s - self._conversation.since_s,
+        }
+        if call.h264 is not None:
+            values["h264_kbps"] = rates["h264"].update(call.h264.wire_bytes, now_s) * 8 / 1000
+        if sending is not None:
+            counts = sending.session.counts
+            values["fps_sent"] = rates["sent"].update(counts.units_sent, now_s)
+            values["loss_up"] = counts.loss
+            values["face_visible"] = sending.face_visible
+        if receiving is not None and stats.latency_ms_p50 is None and stats.rtt_ms is not None:
+            values["latency_ms"] = (
+                stats.rtt_ms / 2 + receiving.session.player.delay_ms + (stats.encode_ms or 0) + (stats.generate_ms or 0)
+            )
+        if sending is not None and receiving is not None:
+            self._set_pace(stats.encode_ms, sending.dropped_frames, receiving.dropped_frames)
+        return values
+
+    def _set_pace(self, encode_ms: float | None, dropped: int, draw_dropped: int) -> None:
+        stage = self._conversation.stage
+        drawn = stage.frames_shown
+        load = Load(
+            encode_ms,
+            dropped - self._dropped,
+            drawn - self._drawn_before if self._drawn_before else 0,
+            draw_dropped - self._draw_dropped,
+        )
+        self._dropped, self._drawn_before, self._draw_dropped = dropped, drawn, draw_dropped
+        stage.pace = self._pace.update(load)
