@@ -180,6 +180,7 @@ class MediaWriter:
     ) -> None:
         self.path = Path(path)
         self.frames_written = 0
+        self._last_timestamp = -1
         try:
             self._container = av.open(str(self.path), "w", format="mp4", options={"movflags": "+faststart"})
             self._container.metadata["comment"] = comment
@@ -199,15 +200,22 @@ class MediaWriter:
         self._closed = False
 
     def write(self, picture: Picture, time_s: float) -> None:
-        """Append a picture (H, W, 3), scaled where it has not the film's size; times must rise."""
+        """Append a picture (H, W, 3), scaled where it has not the film's size; left out when its time is not later."""
+        timestamp = round(time_s * 90_000)
+        if timestamp <= self._last_timestamp:
+            return
+        self._last_timestamp = timestamp
         size = (self._video.width, self._video.height)
         if picture.shape[0] % 2 or picture.shape[1] % 2:  # H.264 in 4:2:0 has even sides
             picture = np.pad(picture, ((0, picture.shape[0] % 2), (0, picture.shape[1] % 2), (0, 0)), "edge")
         if picture.shape[1::-1] != size:
             picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-        frame.pts, frame.time_base = round(time_s * 90_000), Fraction(1, 90_000)
-        self._mux(self._video.encode(frame))
+        frame.pts, frame.time_base = timestamp, Fraction(1, 90_000)
+        try:
+            self._mux(self._video.encode(frame))
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(f"cannot write {self.path}: {error}") from error
         self.frames_written += 1
 
     def write_sound(self, packet: SoundPacket) -> None:
@@ -225,9 +233,11 @@ class MediaWriter:
         if self._closed:
             return
         self._closed = True
-        if self.frames_written:
-            self._mux(self._video.encode(None))
-        self._container.close()
+        try:
+            if self.frames_written:
+                self._mux(self._video.encode(None))
+        finally:
+            self._container.close()
 
     def __enter__(self) -> "MediaWriter":
         return self

@@ -66,6 +66,8 @@ class Decoder:
         size = self._engine.config.picture_size
         if (keyframe.width, keyframe.height) != (size, size):
             raise BitstreamError(f"keyframe is {keyframe.width}x{keyframe.height}, the stream has {size}x{size}")
+        if keyframe.crop.size > max(keyframe.captured_size):  # pasting it back would fill the memory
+            raise BitstreamError(f"keyframe has a crop of {keyframe.crop.size} px in a {keyframe.captured_size} frame")
         picture = open_still(keyframe.still_codec).decode(keyframe.picture, size)
         if picture.shape != (size, size, 3):
             raise BitstreamError(f"keyframe decodes to {picture.shape[1]}x{picture.shape[0]}, it announced {size}")

@@ -1,15 +1,18 @@
 """Encoder and Decoder with an engine of known behaviour: both ends stay in step, whatever is lost."""
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from fake_engine import SIZE, FakeEngine, blob_picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from talkcodec.bitstream import parse_keyframe
 from talkcodec.bitstream.tables import generic_table
 from talkcodec.codec import AccessUnit, Decoder, DecoderConfig, Encoder, EncoderConfig, accept_hello, hello_for
-from talkcodec.errors import BitstreamError, ConfigError, MismatchError, StateError, UsageError
+from talkcodec.errors import BitstreamError, ConfigError, MismatchError, PeerError, StateError, UsageError
 from talkcodec.types import Crop, Picture
 
 FRAME_TICKS = 3600
@@ -177,6 +180,34 @@ def test_damaged_keyframes_leave_the_decoder_as_it_was(engine: FakeEngine) -> No
     assert decoder.reference_ids == (0,)
     decoder.decode(second)
     assert decoder.reference_ids == (0, 1)
+
+
+def test_a_crop_larger_than_its_frame_is_refused(engine: FakeEngine) -> None:
+    """Pasting it back would take gigabytes."""
+    unit = Encoder(engine).encode(blob_picture(30, 30), 0, crop=Crop(0, 0, 30_000), captured_size=(640, 480))
+    with pytest.raises(BitstreamError, match="crop of 30000"):
+        Decoder(FakeEngine()).decode(unit)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), edits=st.integers(1, 6), in_keyframe=st.booleans())
+def test_mutated_units_raise_only_peer_errors_and_the_decoder_lives_on(
+    seed: int, edits: int, in_keyframe: bool
+) -> None:
+    units = encode_all(Encoder(FakeEngine(), EncoderConfig(still="jpeg", still_quality=5)), moving_pictures(3))
+    rng = np.random.default_rng(seed)
+    data = bytearray(units[0].keyframe if in_keyframe else units[1].motion)
+    for _ in range(edits):
+        data[rng.integers(len(data))] = rng.integers(256)
+    data = data[: rng.integers(len(data) + 1)]
+    decoder = Decoder(FakeEngine())
+    decoder.decode(units[0])
+    hurt = replace(units[0], keyframe=bytes(data)) if in_keyframe else replace(units[1], motion=bytes(data))
+    with contextlib.suppress(PeerError):
+        assert decoder.decode(hurt).shape == (SIZE, SIZE, 3)
+    decoder.decode(units[0])
+    decoder.decode(units[1])
+    decoder.decode(units[2])
 
 
 def test_references_are_bounded_on_both_ends(engine: FakeEngine) -> None:
