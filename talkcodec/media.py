@@ -181,6 +181,8 @@ class MediaWriter:
         self.path = Path(path)
         self.frames_written = 0
         self._last_timestamp = -1
+        if not self.path.parent.is_dir():  # PyAV would notice with the first packet only
+            raise MediaError(f"cannot write {self.path}: its folder does not exist")
         try:
             self._container = av.open(str(self.path), "w", format="mp4", options={"movflags": "+faststart"})
             self._container.metadata["comment"] = comment
