@@ -180,7 +180,7 @@ class SenderApp:
         while True:
             await asyncio.sleep(1.0)
             state = "sending" if link.agreed.is_set() else "connecting"
-            if link.agreed.is_set() and link.silent_s > 4:
+            if link.agreed.is_set() and link.silent_s > 6:
                 state = f"nothing heard for {link.silent_s:.0f} s"
             stats = await meter.read(link, state)
             self._stats.write(stats)

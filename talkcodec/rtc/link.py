@@ -261,8 +261,10 @@ class Link:
             self._input.clear()
             timeout_s = max(0.001, next_ms / 1000 - time.monotonic())
             waiting: asyncio.Future[Any] = asyncio.ensure_future(self._input.wait())
-            await self._first_of(waiting, timeout_s)
-            waiting.cancel()
+            try:
+                await self._first_of(waiting, timeout_s)
+            finally:
+                waiting.cancel()
         bye = self._ended.result()
         if bye is not None and bye.code != BYE_DONE:
             self._raise_bye(bye)

@@ -10,6 +10,7 @@ import heapq
 import random
 import re
 from dataclasses import dataclass, field
+from typing import cast
 
 from talkcodec.errors import ConfigError
 
@@ -130,8 +131,7 @@ class _Port(asyncio.DatagramProtocol):
         self.transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self.peer = (addr[0], addr[1])

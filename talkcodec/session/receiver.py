@@ -36,11 +36,13 @@ _REPORT_BITS = 65  # the highest unit and the 64 before it
 
 @dataclass(frozen=True, slots=True)
 class ReceiverConfig:
-    """report_ms: time between receiver reports while units arrive; early_report_ms: the first ones come faster, so
-    that prediction starts. request_gap_ms: shortest time between two keyframe requests; stall_ms: no reference for
+    """report_ms: time between receiver reports while units arrive, a report and its acknowledgement costing as much as
+    five units; early_report_ms: the first ones come faster, so that prediction starts; loss_report_ms: while units are
+    lost, so that rate control hears of it. request_gap_ms: shortest time between two keyframe requests; stall_ms: no reference for
     this long after the handshake asks for one."""
 
-    report_ms: float = 1500.0
+    report_ms: float = 4000.0
+    loss_report_ms: float = 1500.0
     early_report_ms: float = 250.0
     early_reports: int = 2
     request_gap_ms: float = 1000.0
@@ -111,6 +113,7 @@ class ReceiverSession(Generic[T]):
         self._last_bundle: tuple[int, int, float] | None = None  # wire time, 90 kHz timestamp, arrival
         self._last_report_ms: float | None = None
         self._reported_units = 0
+        self._reported_lost = 0
         self._last_request_ms: float | None = None
         self._opened_ms: float | None = None
         self._unknown = self._malformed = self._keyframes = self._damaged = self._requests = self._reports = 0
@@ -256,6 +259,8 @@ class ReceiverSession(Generic[T]):
         interval = self._config.report_ms
         if self._reports < self._config.early_reports:
             interval = self._config.early_report_ms
+        elif self._reception.lost_total > self._reported_lost:
+            interval = min(interval, self._config.loss_report_ms)
         return self._last_report_ms is None or now_ms - self._last_report_ms >= interval
 
     def _report(self, now_ms: float) -> ReceiverReport:
@@ -264,6 +269,7 @@ class ReceiverSession(Generic[T]):
         assert summary is not None
         self._last_report_ms = now_ms
         self._reported_units = self._reception.received_total
+        self._reported_lost = self._reception.lost_total
         self._reports += 1
         played = self._player.counts
         return ReceiverReport(

@@ -16,6 +16,7 @@ from talkcodec.rtc.link import Link, LinkConfig, new_connection
 from talkcodec.rtc.receiving import PlayedPicture, ReceivingConfig, ReceivingEnd
 from talkcodec.rtc.relay import Relay
 from talkcodec.rtc.sending import SendingConfig, SendingEnd
+from talkcodec.session import Kind
 
 ENCODER = EncoderConfig(acknowledged=True, refresh_l1=None, still="webp", table_id=0)
 
@@ -29,20 +30,37 @@ class Pair:
     played: dict[str, list[PlayedPicture]] = field(default_factory=lambda: {"a": [], "b": []})
     results: dict[str, Any] = field(default_factory=dict)
 
-    async def wait_for(self, condition: Any, timeout_s: float = 15.0) -> None:
+    async def wait_for(self, condition: Any, timeout_s: float = 60.0) -> None:
+        """Until the condition holds; how long that takes is the machine's affair."""
         until = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < until, "the condition did not come true"
             await asyncio.sleep(0.02)
 
-    async def feed(self, seconds: float, end: SendingEnd | None = None, fps: float = 25.0) -> None:
-        """Push pictures in real time."""
-        end = end or self.a.sender
-        assert end is not None
-        start = time.monotonic()
-        for index in range(round(seconds * fps)):
-            await asyncio.sleep(max(0.0, start + index / fps - time.monotonic()))
-            end.push(colour_at(time.monotonic()), time.monotonic())
+    async def more_pictures(self, count: int, name: str = "b", kind: Kind | None = None) -> None:
+        """Until so many more pictures (of a kind) were played."""
+        before = len(self.played[name])
+        await self.wait_for(
+            lambda: sum(kind is None or item.kind is kind for item in self.played[name][before:]) >= count
+        )
+
+    @asynccontextmanager
+    async def feeding(self, both: bool = False, fps: float = 20.0) -> AsyncIterator[None]:
+        """Pictures are captured in real time while the context lasts."""
+        ends = [link.sender for link in ((self.a, self.b) if both else (self.a,)) if link.sender is not None]
+
+        async def feed() -> None:
+            while True:
+                for end in ends:
+                    end.push(colour_at(time.monotonic()), time.monotonic())
+                await asyncio.sleep(1 / fps)
+
+        task = asyncio.create_task(feed())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -54,6 +72,7 @@ async def connected(
     engines: tuple[FakeEngine, FakeEngine] | None = None,
     link_config: LinkConfig | None = None,
     agree: bool = True,
+    cropper: WholePicture | None = None,
 ) -> AsyncIterator[Pair]:
     engine_a, engine_b = engines or (FakeEngine(), FakeEngine())
     config = config or SendingConfig(encoder=ENCODER)
@@ -62,7 +81,7 @@ async def connected(
     def attach(name: str, engine: Any, sends: bool, receives: bool) -> Any:
         def on_agreed(link: Link) -> None:
             if sends:
-                link.sender = SendingEnd(engine, link.hello, config, WholePicture())
+                link.sender = SendingEnd(engine, link.hello, config, cropper or WholePicture())
             if receives:
                 assert link.peer_hello is not None
                 link.receiver = ReceivingEnd(

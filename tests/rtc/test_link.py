@@ -1,0 +1,171 @@
+"""Real peers on loopback: handshake, pictures, two-way call, bad weather, hostile peer, clean ends."""
+
+import asyncio
+import random
+import time
+
+import pytest
+from fakes import SIZE, FakeEngine, WholePicture, colour_at
+from pair import ENCODER, connected, said
+
+from talkcodec.bitstream import Bye, KeyframePiece
+from talkcodec.errors import ClosedError, MismatchError
+from talkcodec.rtc.link import Link, LinkConfig, new_connection
+from talkcodec.rtc.relay import Impairment, Relay
+from talkcodec.rtc.sending import SendingConfig
+from talkcodec.session import Channel, Kind, RateConfig
+
+
+async def test_pictures_cross_and_resemble_what_was_sent() -> None:
+    async with connected() as pair:
+        async with pair.feeding():
+            await pair.more_pictures(15, kind=Kind.EXACT)
+        await pair.a.say_bye()
+        await pair.wait_for(lambda: len(pair.results) == 2)
+        assert said(pair, "b") == Bye(0, "done")
+        assert said(pair, "a") is None
+        for item in [item for item in pair.played["b"] if item.kind is Kind.EXACT]:
+            assert item.latency_ms is not None
+            sent = colour_at(item.shown_s - item.latency_ms / 1000)
+            assert item.picture.shape == (SIZE, SIZE, 3)
+            # The colour tells the time: 44 levels a second; quantised to 2 levels, shown on a grid of 40 ms.
+            assert abs(int(item.picture[0, 0, 0]) - int(sent[0, 0, 0])) < 8 or not 50 < sent[0, 0, 0] < 205
+
+
+async def test_two_way_call_on_one_connection() -> None:
+    async with connected(both=True) as pair, pair.feeding(both=True):
+        await asyncio.gather(pair.more_pictures(15, "a"), pair.more_pictures(15, "b"))
+        for link in (pair.a, pair.b):
+            assert link.sender is not None
+            assert link.sender.session.counts.reports > 0
+            assert link.malformed == 0
+
+
+async def test_mismatch_is_told_to_both_sides() -> None:
+    async with connected(engines=(FakeEngine(), FakeEngine(b"x" * 32)), agree=False) as pair:
+        await pair.wait_for(lambda: len(pair.results) == 2)
+        for result in pair.results.values():
+            assert isinstance(result, MismatchError)
+            assert "model differs" in str(result)
+
+
+async def test_loss_and_reordering_keep_the_call_running() -> None:
+    relay = Relay(Impairment(), seed=3)
+    config = SendingConfig(encoder=ENCODER, rate=RateConfig(bundle=1, motion_fps=25))
+    async with connected(relay=relay, config=config) as pair, pair.feeding():
+        await pair.more_pictures(3)
+        assert pair.b.receiver is not None
+        session = pair.b.receiver.session
+        relay.impair(Impairment(loss=0.1, delay_ms=15, jitter_ms=10, reorder=True))
+        await pair.wait_for(lambda: session.counts.lost > 5)
+        await pair.more_pictures(10, kind=Kind.EXACT)
+        assert session.counts.unknown_state == 0
+        assert relay.forward_count.lost > 5
+        assert relay.forward_count.wire_bytes["dtls"] > 28 * relay.forward_count.datagrams["dtls"]
+
+
+async def test_outage_is_survived_without_a_new_call() -> None:
+    relay = Relay(Impairment())
+    async with connected(relay=relay) as pair, pair.feeding():
+        await pair.more_pictures(5)
+        relay.blocked = True
+        await pair.more_pictures(3, kind=Kind.FROZEN)
+        relay.blocked = False
+        await pair.more_pictures(5, kind=Kind.EXACT)
+        assert pair.results == {}
+
+
+async def test_silence_ends_the_call_with_a_closed_error() -> None:
+    relay = Relay(Impairment())
+    async with connected(relay=relay, link_config=LinkConfig(silence_timeout_s=0.5)) as pair:
+        relay.blocked = True
+        await pair.wait_for(lambda: len(pair.results) == 2)
+        for result in pair.results.values():
+            assert isinstance(result, ClosedError)
+            assert "nothing heard" in str(result)
+
+
+async def test_peer_that_vanishes_ends_the_call() -> None:
+    async with connected() as pair:
+        await pair.a.connection.close()
+        await pair.wait_for(lambda: "b" in pair.results)
+        assert pair.results["b"] is None or isinstance(pair.results["b"], ClosedError)
+
+
+async def test_connection_that_never_opens_times_out() -> None:
+    connection = new_connection()
+    link = Link(connection, None, lambda link: None, LinkConfig(open_timeout_s=0.1))  # type: ignore[arg-type]
+    link.open_channels()
+    with pytest.raises(ClosedError, match="--ice-server"):
+        await link.run()
+    await connection.close()
+
+
+async def test_requested_keyframe_comes_while_motion_goes_on() -> None:
+    async with connected() as pair, pair.feeding():
+        await pair.more_pictures(5)
+        assert pair.a.sender is not None
+        assert pair.b.receiver is not None
+        session = pair.b.receiver.session
+        session.request_keyframe(4, time.monotonic() * 1000)
+        pair.b.wake()
+        await pair.wait_for(lambda: session.counts.keyframes == 2)
+        await pair.more_pictures(5, kind=Kind.EXACT)
+        assert session.reference_ids == (0, 1), "the reference in use is the last one looked up"
+        assert pair.a.sender.session.counts.requests == 1
+        assert session.counts.unknown_state == 0
+
+
+async def test_lost_face_keeps_the_last_picture_alive_and_returns_with_a_keyframe() -> None:
+    cropper = WholePicture()
+    async with connected(cropper=cropper) as pair, pair.feeding():
+        await pair.more_pictures(5)
+        sender, receiver = pair.a.sender, pair.b.receiver
+        assert sender is not None
+        assert receiver is not None
+        cropper.missing = 26
+        await pair.wait_for(lambda: not sender.face_visible)
+        await pair.more_pictures(25)
+        start = len(pair.played["b"])
+        await pair.more_pictures(5)
+        assert len({int(item.picture[0, 0, 0]) for item in pair.played["b"][start:]}) == 1
+        cropper.missing = 0
+        await pair.wait_for(lambda: receiver.session.counts.keyframes == 2)
+        assert sender.face_visible
+
+
+async def test_hostile_messages_into_a_live_call_are_counted_and_the_call_lives() -> None:
+    random_ = random.Random(11)
+    async with connected(both=True) as pair, pair.feeding(both=True):
+        await asyncio.gather(pair.more_pictures(5, "a"), pair.more_pictures(5, "b"))
+        control, motion = (pair.a._channels[channel] for channel in Channel)
+        piece = KeyframePiece(9, 0, 3, bytes(1100))
+        for index in range(300):
+            junk = bytes(random_.randrange(256) for _ in range(random_.randint(1, 60)))
+            kind = index % 6
+            if kind == 0:
+                motion.send(junk)
+            elif kind == 1:
+                control.send(junk)
+            elif kind == 2:
+                motion.send(bytes([0x95, 4, 0, 0xCD]) + junk)
+            elif kind == 3:
+                control.send("text")
+            elif kind == 4:
+                pair.a.send(piece)
+            else:
+                motion.send(bytes(5000))
+            if index % 10 == 0:
+                await asyncio.sleep(0.01)
+        await pair.wait_for(lambda: pair.b.malformed > 100)
+        await asyncio.gather(pair.more_pictures(10, "a"), pair.more_pictures(10, "b", Kind.EXACT))
+        assert pair.results == {}
+
+
+async def test_flood_of_garbage_ends_the_call() -> None:
+    async with connected() as pair:
+        pair.b.malformed = pair.b.limits.malformed - 1
+        pair.a._channels[Channel.MOTION].send(b"\xc1")
+        await pair.wait_for(lambda: "b" in pair.results)
+        assert isinstance(pair.results["b"], ClosedError)
+        assert "malformed" in str(pair.results["b"])
