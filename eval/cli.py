@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Table as ConsoleTable
 
 from talkcodec.errors import TalkcodecError, UsageError
 
 if TYPE_CHECKING:
     from eval.points import Point
     from eval.rd import RunConfig
+    from eval.report.tables import Table
 
 __all__ = ["app", "main"]
 
@@ -44,7 +45,7 @@ def models(models: ModelsOption = None) -> None:
     """Say which instruments are there, and how to get the others."""
     from eval.instruments import available
 
-    table = Table("instrument", "measures", "", "where")
+    table = ConsoleTable("instrument", "measures", "", "where")
     for row in available(models):
         table.add_row(row.name, row.measures, "yes" if row.usable else "no", row.detail)
     Console().print(table)
@@ -123,6 +124,7 @@ def report(
     clips: Annotated[list[Path] | None, typer.Option(help="Clips or folders, for film strips.")] = None,
     strip: Annotated[list[str] | None, typer.Option(help="Film strip of this clip, in the Markdown too.")] = None,
     subject: Annotated[str, typer.Option(help="Label of the point that break-even and clip tables speak of.")] = "",
+    calls: Annotated[list[Path] | None, typer.Option(help="Files of `eval call`.")] = None,
     command: Annotated[list[str] | None, typer.Option(help="How the results were made; shown beside them.")] = None,
 ) -> None:
     """Make a page, tables and figures from results."""
@@ -131,6 +133,11 @@ def report(
 
     if output is None and markdown is None and figures is None:
         raise UsageError("nothing to write: name at least one of --output, --markdown, --figures")
+    extra: tuple[Table, ...] = ()
+    if calls:
+        from eval.call import call_table, load_calls
+
+        extra = (call_table(load_calls(calls)),)
     config = ReportConfig(
         html=output,
         markdown=markdown,
@@ -139,6 +146,7 @@ def report(
         strips=tuple(strip or ()),
         commands=tuple(command or ()),
         subject=subject,
+        extra=extra,
     )
     for path in build_report(load_rows(results), config):
         Console(stderr=True).print(f"wrote {path}")
@@ -174,6 +182,47 @@ def ablation(
     if markdown is not None:
         markdown.write_text(text, encoding="utf-8")
     print(text)
+
+
+@app.command()
+def call(
+    clip: Annotated[Path, typer.Argument(help="The clip that is sent, there and back.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Results, one JSON line a call; those there are kept.")
+    ],
+    model: Annotated[str, typer.Option(help="A shipped model's name, or a file.")] = "lite-256",
+    seconds: Annotated[float, typer.Option(min=2, help="Measured of each call, after 5 s of warm-up.")] = 10.0,
+    frames: Annotated[int, typer.Option(min=2, help="First frames of the clip that are sent.")] = 150,
+    only: Annotated[list[str] | None, typer.Option(help="Networks whose name contains this.")] = None,
+    models: ModelsOption = None,
+    landmarks: LandmarksOption = "mesh68",
+    identity: IdentityOption = "mobilefacenet",
+    seed: Annotated[int, typer.Option(help="Of the network's losses.")] = 1,
+) -> None:
+    """Hold live calls over bad networks and score what the viewer saw, in real time."""
+    from dataclasses import asdict
+
+    from eval.call import CONDITIONS, MODES, call_table, load_calls, measure_call
+    from eval.clips import read_clip
+    from eval.instruments import open_instruments
+    from talkcodec.runtime import open_engine
+
+    instruments = open_instruments(models, landmarks, identity)
+    engine = open_engine(model, threads=1)
+    sent = read_clip(clip, frames, engine.config.picture_size)
+    chosen = [c for c in CONDITIONS if not only or any(part in c.name for part in only)]
+    console = Console(stderr=True)
+    for mode in MODES:
+        for condition in chosen:
+            console.print(f"{mode}, {condition.name}: {seconds:g} s", highlight=False)
+            try:
+                row = measure_call(engine, sent, condition, mode, instruments, seconds, seed)
+            except TalkcodecError as error:
+                console.print(f"not measured: {mode}, {condition.name}: {error}", style="yellow", markup=False)
+                continue
+            with output.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(row)) + "\n")
+    print(call_table(load_calls([output])).markdown())
 
 
 def _measure(
