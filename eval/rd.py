@@ -82,7 +82,7 @@ def measure(job: Job, config: RunConfig) -> Row:
     import talkcodec
 
     point = job.point
-    names = {
+    names: dict[str, Any] = {
         "clip": job.clip.stem,
         "codec": point.codec,
         "point": point.key,

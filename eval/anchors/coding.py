@@ -53,6 +53,7 @@ def _encode(pictures: list[Frames], name: str, quality: int, fps: Fraction) -> l
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints its settings otherwise, and listens to nothing else
     anchor = ANCHORS[name]
     context = av.VideoCodecContext.create(anchor.encoder, "w")
+    assert isinstance(context, av.VideoCodecContext)
     context.height, context.width = pictures[0].shape[:2]
     context.pix_fmt = "yuv420p"
     context.framerate, context.time_base = fps, 1 / fps
@@ -61,21 +62,22 @@ def _encode(pictures: list[Frames], name: str, quality: int, fps: Fraction) -> l
     context.options = dict(anchor.options(quality))
     if anchor.target_bps is not None:
         context.bit_rate = anchor.target_bps
-    packets: list[av.Packet] = []
+    packets: list[bytes] = []
     for index, picture in enumerate(pictures):
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
         frame.pts, frame.time_base = index, 1 / fps
         made = context.encode(frame)
         if len(made) != 1:
             raise EngineError(f"{name} is not in low-delay mode: {len(made)} packets after picture {index}")
-        packets += made
+        packets += [bytes(packet) for packet in made]
     if context.encode(None):
         raise EngineError(f"{name} held pictures back")
-    return [bytes(packet) for packet in packets]
+    return packets
 
 
 def _decode(packets: list[bytes], decoder: str) -> list[Frames]:
     context = av.VideoCodecContext.create(decoder, "r")
+    assert isinstance(context, av.VideoCodecContext)
     context.thread_count = 1
     frames = [frame for packet in packets for frame in context.decode(av.Packet(packet))]
     return [frame.to_ndarray(format="rgb24") for frame in [*frames, *context.decode(None)]]

@@ -8,6 +8,7 @@ definitions.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +58,10 @@ class ClipScores:
     jitter_reference_px: float
     instruments: dict[str, str]
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; NaN becomes None."""
-        return _plain(asdict(self))
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
 
 
 def observe(frames: Pictures, instruments: Instruments, identity_every: int = 1) -> Observation:
@@ -78,7 +80,7 @@ def observe(frames: Pictures, instruments: Instruments, identity_every: int = 1)
         return Observation(landmarks, embedded, empty, empty)
     whole, aligned = [], []
     for index in embedded:
-        picture = _as_bytes(frames[index])
+        picture = _as_bytes(frames[int(index)])
         whole.append(instruments.identity.embed(picture, None))
         points = landmarks[index]
         found = bool(np.isfinite(points).all())
@@ -152,7 +154,7 @@ def _as_bytes(picture: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> npt.N
     return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, float) and not np.isfinite(value):

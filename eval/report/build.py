@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 from eval.points import make_point
 from eval.report import plots
@@ -121,7 +122,7 @@ def _about(kept: Sequence[Row], left_out: Sequence[str], rows: Sequence[Row]) ->
 
 def _html(
     about: list[str],
-    figures: dict[str, plt.Figure],
+    figures: dict[str, Figure],
     tables: list[Table],
     film: list[FilmStrip],
     config: ReportConfig,
@@ -140,7 +141,7 @@ def _html(
 
 
 def _markdown(
-    about: list[str], tables: list[Table], figures: dict[str, plt.Figure], film: list[FilmStrip], config: ReportConfig
+    about: list[str], tables: list[Table], figures: dict[str, Figure], film: list[FilmStrip], config: ReportConfig
 ) -> str:
     parts = ["# Results", "", *(f"- {line}" for line in about), ""]
     if config.commands:

@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from eval.report.tables import LOST_FACES_WARNING, METRICS
 from eval.summary import Mean
@@ -23,7 +24,7 @@ _COLOURS = {"talkcodec": "#c0392b", "x264": "#7f8c8d", "x265": "#2c3e50", "vp8":
 _AXES = {"payload_bps": "payload, kbit/s", "wire_bps": "on the wire, both ways, kbit/s"}
 
 
-def draw_rd(means: Sequence[Mean], rate: str, metrics: Sequence[str] = PLOTTED) -> plt.Figure:
+def draw_rd(means: Sequence[Mean], rate: str, metrics: Sequence[str] = PLOTTED) -> Figure:
     """One panel a metric over one rate; hollow marks lost the face in more than 5 % of the frames."""
     columns = min(3, len(metrics))
     lines = -(-len(metrics) // columns)
@@ -39,7 +40,7 @@ def draw_rd(means: Sequence[Mean], rate: str, metrics: Sequence[str] = PLOTTED) 
     return figure
 
 
-def to_svg(figure: plt.Figure) -> str:
+def to_svg(figure: Figure) -> str:
     """The figure as an SVG element to be put into a page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -47,7 +48,7 @@ def to_svg(figure: plt.Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def save_figures(figures: dict[str, plt.Figure], folder: Path) -> list[Path]:
+def save_figures(figures: dict[str, Figure], folder: Path) -> list[Path]:
     """Write each figure as NAME.svg and NAME.png."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
