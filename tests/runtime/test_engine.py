@@ -232,3 +232,18 @@ def test_what_cannot_be_opened_is_named() -> None:
         open_engine(MODEL, "openvino", device="NPU7")
     with pytest.raises(ModelError, match="no such file"):
         open_engine("no-such-model")
+
+
+def test_bfloat16_is_an_option_with_a_small_loss(openvino_engine: Engine) -> None:
+    try:
+        narrow = open_engine(MODEL, "openvino", threads=1, precision="bf16")
+    except EngineError as error:
+        pytest.skip(str(error))
+    size = openvino_engine.config.picture_size
+    pictures = []
+    for engine in (openvino_engine, narrow):
+        reference = engine.encode_reference(face_like(size), openvino_engine.detect(face_like(size)))
+        pictures.append(engine.generate_float(reference, openvino_engine.detect(face_like(size, 2))))
+    loss = np.abs(pictures[0] - pictures[1])
+    assert 1e-5 < loss.max()  # the option took effect, and f32 was not bfloat16 in disguise
+    assert loss.mean() < 0.01
