@@ -87,6 +87,7 @@ class _Call:
         self.connection = new_connection(app.options.ice_servers)
         self.link = Link(self.connection, app.hello(), self._agreed, app.options.link)
         self.lip_sync = _LipSync()
+        self.first_timestamp: int | None = None
         self.sound = SoundReceiver(self._play)
         self.link.sound = self.sound
         self.connection.on("track", self._track)
@@ -119,6 +120,8 @@ class _Call:
 
     def _show(self, picture: PlayedPicture) -> None:
         """In the generator's thread."""
+        if self.first_timestamp is None:
+            self.first_timestamp = picture.timestamp
         if picture.kind is not Kind.FROZEN:
             self.lip_sync.picture(picture.timestamp, picture.shown_s * 1000)
         self._app.sink.show(picture)
@@ -235,6 +238,6 @@ class ReceiverApp:
             state = "receiving" if call.link.agreed.is_set() else "connecting"
             if call.link.agreed.is_set() and call.link.silent_s > 2:
                 state = f"nothing heard for {call.link.silent_s:.0f} s"
-            stats = await meter.read(call.link, state, call.lip_sync.error_ms.at(0.95))
+            stats = await meter.read(call.link, state, call.lip_sync.error_ms.at(0.95), call.first_timestamp)
             self._stats.write(stats)
             show(status_line(stats))

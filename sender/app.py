@@ -11,6 +11,7 @@ from aiortc import RTCSessionDescription
 
 from sender.sources import Capture, Source
 from talkcodec.bitstream import Bye
+from talkcodec.clock import ticks
 from talkcodec.codec import EncoderConfig, hello_for
 from talkcodec.errors import ClosedError, ConfigError, PeerError
 from talkcodec.rtc.console import ExitCode, interruptible, status_display
@@ -182,6 +183,7 @@ class SenderApp:
             state = "sending" if link.agreed.is_set() else "connecting"
             if link.agreed.is_set() and link.silent_s > 6:
                 state = f"nothing heard for {link.silent_s:.0f} s"
-            stats = await meter.read(link, state)
+            start_s = self._capture.start_s
+            stats = await meter.read(link, state, first_timestamp=None if start_s is None else ticks(start_s))
             self._stats.write(stats)
             show(status_line(stats))  # type: ignore[operator]

@@ -20,6 +20,7 @@ __all__ = ["CallMeter", "CallStats", "StatsFile", "status_line"]
 class CallStats:
     """One second of a call. Rates in kbit/s; "wire" includes IP, UDP, DTLS, SCTP and RTP, up is away from here.
 
+    first_timestamp: 90 kHz time of the source's start (sender) or of the first picture shown (receiver).
     None: not known on this side, or not yet.
     """
 
@@ -52,6 +53,7 @@ class CallStats:
     dropped_frames: int = 0
     malformed: int = 0
     face_visible: bool | None = None
+    first_timestamp: int | None = None
 
 
 class CallMeter:
@@ -61,7 +63,9 @@ class CallMeter:
         self._rates = {name: RateMeter() for name in ("fps", "payload_up", "payload_down", "wire_up", "wire_down")}
         self._lost = (0, 0)
 
-    async def read(self, link: Link, state: str, lip_sync_ms_p95: float | None = None) -> CallStats:
+    async def read(
+        self, link: Link, state: str, lip_sync_ms_p95: float | None = None, first_timestamp: int | None = None
+    ) -> CallStats:
         """The present state of a link."""
         now_s = time.monotonic()
         wire_up, wire_down = await _wire_bytes(link.connection) or (
@@ -103,6 +107,7 @@ class CallMeter:
             wire_kbps_down=rates["wire_down"].update(wire_down, now_s) * 8 / 1000,
             lip_sync_ms_p95=lip_sync_ms_p95,
             malformed=link.malformed,
+            first_timestamp=first_timestamp,
             **values,  # type: ignore[arg-type]
         )
 

@@ -38,8 +38,8 @@ _REPORT_BITS = 65  # the highest unit and the 64 before it
 class ReceiverConfig:
     """report_ms: time between receiver reports while units arrive, a report and its acknowledgement costing as much as
     five units; early_report_ms: the first ones come faster, so that prediction starts; loss_report_ms: while units are
-    lost, so that rate control hears of it. request_gap_ms: shortest time between two keyframe requests; stall_ms: no reference for
-    this long after the handshake asks for one."""
+    lost, so that rate control hears of it. request_gap_ms: shortest time between two keyframe requests; stall_ms: no
+    reference for this long after the handshake asks for one."""
 
     report_ms: float = 4000.0
     loss_report_ms: float = 1500.0

@@ -1,0 +1,165 @@
+"""A call on this machine: two processes, real ICE, DTLS and SCTP, the embedded sample with sound.
+
+python -m sender.demo [--out DIR] [--seconds S] [--model NAME]
+
+Writes DIR/received.mp4 (what the receiver played, with sound) and DIR/side-by-side.mp4 (captured left, received right)
+and prints what the call cost and how it went.
+"""
+
+import json
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sender.sources import VideoFile
+from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.errors import TalkcodecError
+from talkcodec.media import MediaReader, MediaWriter, read_opus
+from talkcodec.sample import sample_path
+from talkcodec.types import Picture
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path("demo-out"),
+    video: Annotated[Path | None, typer.Argument(help="Your own talking head; else the embedded sample.")] = None,
+    seconds: Annotated[float, typer.Option(help="Length of the call.")] = 12.0,
+    model: Annotated[str, typer.Option(help="A model's name or .safetensors file.")] = "lite-256",
+    threads: Annotated[int, typer.Option(help="CPU threads of each of the two engines.")] = 1,
+) -> None:
+    """Hold a call between two processes on this machine, and show both sides of it."""
+    out.mkdir(parents=True, exist_ok=True)
+    source = video or sample_path()
+    files = {name: out / f"call-{name}.json" for name in ("sender", "receiver")}
+    received = out / "received.mp4"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    key = secrets.token_urlsafe(12)
+    common = ["--model", model, "--threads", str(threads)]
+    receiver = _start(
+        "receiver", ["--port", str(port), "--key", key, "--sink", str(received), "--once", *common], files["receiver"]
+    )
+    try:
+        _wait_until_listening(receiver)
+        url = f"http://127.0.0.1:{port}/whip"
+        typer.echo(f"calling {url} with {source.name} for {seconds:g} s")
+        arguments = [url, "--key", key, "--source", str(source), "--loop", "--seconds", str(seconds), *common]
+        code = _start("sender", arguments, files["sender"]).wait(seconds + 120)
+        receiver_code = receiver.wait(60)
+    except subprocess.TimeoutExpired:
+        code = receiver_code = 4
+    finally:
+        receiver.terminate()
+    if code or receiver_code:
+        typer.echo(f"error: the call failed (sender {code}, receiver {receiver_code})", err=True)
+        raise typer.Exit(code or receiver_code)
+    try:
+        rows = {name: [json.loads(line) for line in path.read_text().splitlines()] for name, path in files.items()}
+        if not rows["sender"] or not rows["receiver"]:
+            raise TalkcodecError("the call was too short to be measured")
+        _print_table(rows["sender"], rows["receiver"])
+        side = _side_by_side(source, received, rows, out / "side-by-side.mp4")
+    except (TalkcodecError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"\nCaptured left, received right: {side.resolve()}")
+    typer.echo(f"What the receiver played:      {received.resolve()}")
+
+
+def _start(program: str, arguments: list[str], stats: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", program, *arguments, "--stats", str(stats), "--quiet"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE if program == "receiver" else None, text=True)
+
+
+def _wait_until_listening(receiver: "subprocess.Popen[str]") -> None:
+    assert receiver.stdout is not None
+    line = receiver.stdout.readline()
+    if not line.startswith("waiting at"):
+        raise typer.Exit(receiver.wait(10) or 1)
+    threading.Thread(target=receiver.stdout.read, daemon=True).start()  # nobody reads on: do not let the pipe fill
+
+
+def _print_table(sent: list[dict[str, Any]], got: list[dict[str, Any]]) -> None:
+    last_sent, last_got = sent[-1], got[-1]
+    steady = [row for row in sent if row["units"]][2:] or sent[-1:]
+    shown = max(1, last_got["exact"] + last_got["concealed"] + last_got["frozen"])
+
+    def mean(name: str) -> float:
+        return sum(float(row[name]) for row in steady) / len(steady)
+
+    table = Table(title="the call", title_justify="left", show_header=False)
+    for name, text in (
+        ("frames shown", f"{shown}: {100 * last_got['exact'] / shown:.1f} % exact, "
+         f"{100 * last_got['concealed'] / shown:.1f} % concealed, {100 * last_got['frozen'] / shown:.1f} % frozen"),
+        ("frames the generator was too slow for", str(last_got["dropped_frames"])),
+        ("payload of motion and keyframes", f"{mean('payload_kbps_up'):.1f} kbit/s"),
+        ("on the wire with sound, up and down", f"{mean('wire_kbps_up'):.1f} and {mean('wire_kbps_down'):.1f} kbit/s"),
+        ("keyframes", f"{last_got['keyframe_bytes']} bytes in all"),
+        ("motion", f"{last_sent['motion_fps']:g} frames a second, {last_sent['bundle']} a message"),
+        ("round trip", _milliseconds(last_sent["rtt_ms"])),
+        ("encode, generate (median)", f"{_milliseconds(last_sent['encode_ms'])}, "
+         f"{_milliseconds(last_got['generate_ms'])}"),
+        ("latency, capture to picture (p50, p95)", f"{_milliseconds(last_got['latency_ms_p50'])}, "
+         f"{_milliseconds(last_got['latency_ms_p95'])}"),
+        ("lip sync error (p95)", _milliseconds(last_got["lip_sync_ms_p95"])),
+    ):  # fmt: skip
+        table.add_row(name, text)
+    Console().print(table)
+
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f} ms"
+
+
+def _side_by_side(source: Path, received: Path, rows: dict[str, list[dict[str, Any]]], out: Path) -> Path:
+    """Each received frame beside the frame that was captured at its media time."""
+    started, first = rows["sender"][-1]["first_timestamp"], rows["receiver"][-1]["first_timestamp"]
+    if started is None or first is None:
+        raise TalkcodecError("no picture was shown")
+    offset_s = time32_diff(first, started) / CLOCK_HZ
+    captured = VideoFile(source, loop=True).frames()
+    frame = next(captured)
+    following = next(captured)
+    with MediaReader(received) as reader:
+        has_sound = reader.info.has_audio
+        writer: MediaWriter | None = None
+        for shown in reader:
+            while following.time_s <= shown.time_s + offset_s + 0.001:
+                frame, following = following, next(captured)
+            height, width = shown.picture.shape[:2]
+            pair = np.concatenate([_square(frame.picture, height), shown.picture], axis=1)
+            if writer is None:
+                comment = "left: captured, right: generated by talkcodec"
+                writer = MediaWriter(out, 2 * width, height, sound=has_sound, comment=comment)
+            writer.write(np.ascontiguousarray(pair), shown.time_s)
+    assert writer is not None
+    if has_sound:
+        for packet in read_opus(received):
+            writer.write_sound(packet)
+    writer.close()
+    return out
+
+
+def _square(picture: Picture, side: int) -> Picture:
+    height, width = picture.shape[:2]
+    edge = min(height, width)
+    top, left = (height - edge) // 2, (width - edge) // 2
+    cut = picture[top : top + edge, left : left + edge]
+    return np.asarray(cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+if __name__ == "__main__":
+    app()

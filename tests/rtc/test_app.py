@@ -1,0 +1,213 @@
+"""The programs themselves, both in this process: calls, refusals, restarts, exit codes, files."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from fakes import FakeEngine, colour_at
+from pair import ENCODER
+
+from receiver.app import ReceiverApp, ReceiverOptions
+from receiver.sinks import GENERATED, FileSink, NullSink, open_sink
+from sender.app import SenderApp, SenderOptions
+from sender.sources import VideoFile, open_source
+from talkcodec.errors import ClosedError, MediaError, MismatchError, UsageError
+from talkcodec.media import Frame, MediaWriter, SoundPacket, read_opus
+from talkcodec.rtc.console import ExitCode, exit_code_of
+from talkcodec.rtc.link import LinkConfig
+from talkcodec.rtc.whip import BusyError, RefusedError, WhipConfig
+from talkcodec.sample import sample_path
+
+
+class Colours:
+    """A live source whose colour tells the time; with the sample's sound if asked."""
+
+    def __init__(self, seconds: float = 1e9, sound: bool = False) -> None:
+        self.name, self.fps, self.has_sound, self._seconds = "colours", 20.0, sound, seconds
+
+    def frames(self) -> Iterator[Frame]:
+        index = 0
+        while index / self.fps < self._seconds:
+            yield Frame(colour_at(index / self.fps), index / self.fps)
+            index += 1
+
+    def sound(self, from_s: float) -> Iterator[SoundPacket]:
+        return (packet for packet in VideoFile(sample_path(), loop=True).sound(from_s))
+
+
+class CountingSink(NullSink):
+    def __init__(self) -> None:
+        self.pictures = self.sounds = 0
+
+    def show(self, picture: Any) -> None:
+        self.pictures += 1
+
+    def play(self, sound: Any) -> None:
+        self.sounds += 1
+
+
+@asynccontextmanager
+async def receiving(
+    sink: Any = None, *, once: bool = False, engine: Any = None, **options: Any
+) -> AsyncIterator[tuple[ReceiverApp, "asyncio.Task[ExitCode]"]]:
+    whip = WhipConfig(port=0, key="k")
+    app = ReceiverApp(
+        engine or FakeEngine(), sink or CountingSink(), ReceiverOptions(whip=whip, once=once, quiet=True, **options)
+    )
+    task = asyncio.create_task(app.run())
+    while not app.whip.url:
+        await asyncio.sleep(0.01)
+    try:
+        yield app, task
+    finally:
+        app._stop.set()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def sender_for(app: ReceiverApp, source: Any = None, engine: Any = None, **options: Any) -> SenderApp:
+    given = {"key": "k", "encoder": ENCODER, "quiet": True, "give_up_s": 0.0, **options}
+    return SenderApp(engine or FakeEngine(), source or Colours(), SenderOptions(url=app.whip.url, **given))
+
+
+async def wait_for(condition: Any, timeout_s: float = 60.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until, "the condition did not come true"
+        await asyncio.sleep(0.02)
+
+
+async def test_call_with_sound_ends_with_its_source_and_both_programs_say_done(tmp_path: Path) -> None:
+    sink = CountingSink()
+    stats = tmp_path / "stats.jsonl"
+    async with receiving(sink, once=True, stats=stats) as (app, task):
+        assert await sender_for(app, Colours(3.0, sound=True)).run() is ExitCode.DONE
+        assert await task is ExitCode.DONE
+    assert sink.pictures > 10
+    assert sink.sounds > 10
+    rows = [json.loads(line) for line in stats.read_text().splitlines()]
+    assert rows
+    assert rows[-1]["wire_kbps_down"] > rows[-1]["payload_kbps_down"] > 0
+    assert rows[-1]["lip_sync_ms_p95"] is not None
+
+
+async def test_second_caller_is_refused_while_the_first_talks() -> None:
+    async with receiving() as (app, _):
+        first = sender_for(app)
+        running = asyncio.create_task(first.run())
+        await wait_for(lambda: app.sink.pictures > 3)
+        second = SenderApp(FakeEngine(), Colours(), replace(first._options, give_up_s=0.0))
+        with pytest.raises(BusyError) as caught:
+            await second._call(lambda text: None)
+        assert exit_code_of(caught.value) is ExitCode.REFUSED
+        before = app.sink.pictures
+        await wait_for(lambda: app.sink.pictures > before + 3)
+        first._stop.set()
+        assert await running is ExitCode.INTERRUPTED
+
+
+async def test_wrong_key_is_refused_at_once() -> None:
+    async with receiving() as (app, _):
+        with pytest.raises(RefusedError):
+            await sender_for(app, key="wrong", give_up_s=60.0).run()
+
+
+async def test_mismatch_ends_both_with_their_code() -> None:
+    async with receiving(once=True) as (app, task):
+        with pytest.raises(MismatchError, match="model differs") as caught:
+            await sender_for(app, engine=FakeEngine(b"other" * 7)).run()
+        assert exit_code_of(caught.value) is ExitCode.MISMATCH
+        assert await task is ExitCode.MISMATCH
+
+
+async def test_sender_that_was_killed_may_call_again() -> None:
+    async with receiving(takeover_s=0.3) as (app, _):
+        first = asyncio.create_task(sender_for(app)._call(lambda text: None))
+        await wait_for(lambda: app.sink.pictures > 3)
+        call = app._call
+        assert call is not None
+        # Killed, as far as the receiver can tell: nothing comes any more and no goodbye was said.
+        call.connection.remove_all_listeners()
+        for channel in call.link._channels.values():
+            channel.remove_all_listeners()
+        await wait_for(lambda: call.link.silent_s > 0.4)
+        second = asyncio.create_task(sender_for(app).run())
+        await wait_for(lambda: app.calls == 2)
+        before = app.sink.pictures
+        await wait_for(lambda: app.sink.pictures > before + 3)
+        for task in (first, second):
+            task.cancel()
+        await asyncio.gather(first, second, return_exceptions=True)
+
+
+async def test_receiver_that_comes_back_is_called_again() -> None:
+    async with receiving() as (app, _):
+        port = int(app.whip.url.rsplit(":", 1)[1].split("/")[0])
+        sender = sender_for(app, give_up_s=60.0, link=LinkConfig(silence_timeout_s=1.0))
+        running = asyncio.create_task(sender.run())
+        await wait_for(lambda: app.sink.pictures > 3)
+        call = app._call
+        assert call is not None
+        await app.whip.close()
+        await app._end_call(call)
+    sink = CountingSink()
+    again = ReceiverApp(FakeEngine(), sink, ReceiverOptions(whip=WhipConfig(port=port, key="k"), quiet=True))
+    task = asyncio.create_task(again.run())
+    await wait_for(lambda: sink.pictures > 3)
+    sender._stop.set()
+    assert await running is ExitCode.INTERRUPTED
+    again._stop.set()
+    await task
+
+
+async def test_nobody_there_gives_up() -> None:
+    options = SenderOptions(url="http://127.0.0.1:9/whip", key="k", encoder=ENCODER, give_up_s=0.0, quiet=True)
+    with pytest.raises(ClosedError) as caught:
+        await SenderApp(FakeEngine(), Colours(), options).run()
+    assert exit_code_of(caught.value) is ExitCode.LOST
+
+
+async def test_file_has_pictures_sound_and_says_that_the_face_is_generated(tmp_path: Path) -> None:
+    path = tmp_path / "call.mp4"
+    async with receiving(FileSink(path, sound=True), once=True) as (app, task):
+        await sender_for(app, Colours(3.0, sound=True)).run()
+        await task
+    with av.open(str(path)) as container:
+        assert container.metadata["comment"] == GENERATED
+        assert len(list(container.decode(video=0))) > 10
+    assert len(list(read_opus(path))) > 10
+
+
+def test_looped_file_goes_on_in_pictures_and_sound(tmp_path: Path) -> None:
+    path = tmp_path / "short.mp4"
+    packets = list(read_opus(sample_path()))[:50]
+    with MediaWriter(path, 64, 64, 25.0, sound=True) as writer:
+        for index in range(25):
+            writer.write(np.full((64, 64, 3), index * 10, np.uint8), index / 25)
+        for packet in packets:
+            writer.write_sound(packet)
+    source = VideoFile(path, loop=True)
+    frames = source.frames()
+    times = [next(frames).time_s for _ in range(60)]
+    assert times == pytest.approx([index / 25 for index in range(60)], abs=0.002)
+    sound = source.sound(2.5)
+    heard = [next(sound).time_s for _ in range(100)]
+    assert heard == sorted(heard)
+    assert 2.5 <= heard[0] < 2.7
+    assert heard[-1] > 4
+
+
+def test_sources_and_sinks_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="does not exist"):
+        open_source(str(tmp_path / "nothing.mp4"), loop=False)
+    with pytest.raises(UsageError, match="--sink"):
+        open_sink("film.avi", True, 64)
+    with pytest.raises(MediaError, match="folder"):
+        open_sink(str(tmp_path / "no" / "film.mp4"), True, 64)
