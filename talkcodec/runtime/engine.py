@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from talkcodec.errors import EngineError
+from talkcodec.errors import EngineError, ModelError
 from talkcodec.model.config import ModelConfig
 from talkcodec.model.files import ModelFile, read_model_file
 from talkcodec.types import FloatArray, Motion, Picture
@@ -144,6 +144,8 @@ def open_engine(
         from talkcodec.runtime.openvino_backend import OpenVINOBackend
 
         backend = OpenVINOBackend(file, device or "CPU", threads, precision)
+    except ModelError:
+        raise
     except Exception as error:
         # OpenVINO raises plain RuntimeError for most of what can go wrong, from libraries missing to unknown operators.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

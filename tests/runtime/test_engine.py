@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 
 from talkcodec.errors import EngineError, ModelError
+from talkcodec.model.config import FommNetworks, ModelConfig
+from talkcodec.model.files import save_model
+from talkcodec.model.network import build_network
 from talkcodec.runtime import Engine, open_engine
 from talkcodec.types import Motion, Picture
 
@@ -62,6 +65,23 @@ def test_openvino_equals_torch(torch_engine: Engine, openvino_engine: Engine) ->
         assert np.array_equal(picture, np.round(exact * np.float32(255)).astype(np.uint8))
         assert exact.std() > 0.05
         outputs.append((motion.keypoints, motion.jacobians, exact))
+    for theirs, ours in zip(*outputs, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jacobians", [True, False])
+def test_openvino_equals_torch_for_the_published_architecture(jacobians: bool, tmp_path: Path) -> None:
+    sizes = FommNetworks(4, 16, 2, 0.25, 4, 16, 2, 0.25, 8, 16, 2, 1, True)
+    config = ModelConfig(architecture="fomm", picture_size=128, keypoints=4, jacobians=jacobians, fomm=sizes)
+    path = tmp_path / "small.safetensors"
+    save_model(path, build_network(config), config, {"licence": "MIT"})
+    outputs = []
+    for name in ("torch", "openvino"):
+        engine = open_engine(path, name, device="cpu")  # type: ignore[arg-type]
+        motion, moved = engine.detect(face_like(128)), engine.detect(face_like(128, 5))
+        reference = engine.encode_reference(face_like(128), motion)
+        outputs.append((motion.keypoints, engine.generate_float(reference, moved)))
     for theirs, ours in zip(*outputs, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3)
 
