@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_engine import SIZE, FakeEngine, blob_picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from talkcodec.bitstream.tables import generic_table
 from talkcodec.codec import AccessUnit, Decoder, DecoderConfig, Encoder, EncoderConfig, accept_hello, hello_for
 from talkcodec.errors import BitstreamError, ConfigError, MismatchError, PeerError, StateError, UsageError
 from talkcodec.types import Crop, Picture
+from tests.codec.fake_engine import SIZE, FakeEngine, blob_picture
 
 FRAME_TICKS = 3600
 
