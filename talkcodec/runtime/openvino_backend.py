@@ -1,7 +1,7 @@
 """Execution by OpenVINO: the fast way on a CPU.
 
 The graphs are converted from torch once and cached. Precision is pinned: left to itself, OpenVINO
-computes in bfloat16 wherever the processor can, which moves keypoints by more than a quantiser step.
+computes in bfloat16 wherever the processor can.
 """
 
 import logging
