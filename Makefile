@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test slow check venv clean
+.PHONY: demo test slow check results venv clean
 
 demo: venv
 	$(BIN)/talkcodec demo --out demo-out
@@ -20,6 +20,16 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Everything in docs/results.md, from a folder of clips: stops and goes on, eval-out/ keeps what was measured.
+CLIPS ?= ../shared/data/val
+STRIP ?= grid-swiz3n_01
+results: venv
+	mkdir -p eval-out
+	$(BIN)/python -m eval rd $(CLIPS) -o eval-out/results.jsonl --frames 100 --processes 2
+	$(BIN)/python -m eval report eval-out/results.jsonl -o eval-out/report.html --clips $(CLIPS) \
+		$(if $(STRIP),--strip $(STRIP)) --markdown docs/results.md --figures docs/results \
+		--command "make results CLIPS=$(CLIPS)"
+
 venv: $(VENV)/.installed
 
 $(VENV)/.installed: constraints.txt pyproject.toml scripts/make-venv
@@ -27,4 +37,4 @@ $(VENV)/.installed: constraints.txt pyproject.toml scripts/make-venv
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo-out eval-out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -27,6 +27,9 @@ DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
 """Every codec's settings. `crf` is the anchor's quality, coarser is larger; `size` 0 is the clip's own."""
 
 
+_WORDS = {("size", 128): "128x128", ("every", 2): "half rate", ("jacobians", 0): "no Jacobians"}
+
+
 @dataclass(frozen=True)
 class Point:
     """A codec and its settings, complete and sorted; two points are the same when their keys are."""
@@ -41,15 +44,23 @@ class Point:
 
     @property
     def label(self) -> str:
-        """Codec and the settings that are not the default."""
-        changed = [f"{n} {v}" for n, v in self.settings if v != DEFAULTS[self.codec][n] or n in ("crf", "quality")]
-        return " ".join([self.codec, *changed])
+        """Codec and the settings that are not the default, in words; the quality always."""
+        return self._name(quality=True)
 
     @property
     def curve(self) -> str:
         """Points of one curve differ in quality alone: `crf` of an anchor, `quality` of talkcodec's keyframe."""
-        changed = [f"{n} {v}" for n, v in self.settings if v != DEFAULTS[self.codec][n] and n not in ("crf", "quality")]
-        return " ".join([self.codec, *changed])
+        return self._name(quality=False)
+
+    def _name(self, quality: bool) -> str:
+        words = [self.codec]
+        for name, value in self.settings:
+            if name in ("crf", "quality"):
+                if quality:
+                    words.append("true keyframe" if value == -1 else f"{name} {value}")
+            elif value != DEFAULTS[self.codec][name]:
+                words.append(_WORDS.get((name, value), f"{name} {value}"))
+        return " ".join(words)
 
     def __getitem__(self, name: str) -> Any:
         return dict(self.settings)[name]

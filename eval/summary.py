@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from eval.points import make_point
 from eval.rows import Row
 
 __all__ = ["Interval", "Mean", "bootstrap_mean", "common_clips", "frame_weighted", "summarise"]
@@ -94,13 +95,14 @@ def frame_weighted(rows: Sequence[Row], metric: str) -> float:
 
 def _mean(rows: list[Row]) -> Mean:
     first = rows[0]
+    point = make_point(first.codec, **first.settings)
     metrics = ("l1", "psnr_db", "ssim", "ms_ssim", "akd_px", "akd_ocular", "aed", "mkr")
     pixels_a_second = [row.fps * row.size**2 for row in rows]
     bits = [row.rates["payload_bps"] / rate for row, rate in zip(rows, pixels_a_second, strict=True)]
     return Mean(
         codec=first.codec,
-        curve=first.curve,
-        label=first.label,
+        curve=point.curve,
+        label=point.label,
         point=first.point,
         settings=first.settings,
         clips=len(rows),

@@ -132,7 +132,7 @@ def _html(
         caption = (
             "Mean over clips; bars are 95 % bootstrap intervals. Hollow: the face was lost in over 5 % of frames. "
         )
-        caption += "Dashed: coded at 128x128 and enlarged; dotted: half the frame rate."
+        caption += "128x128 is coded at that size and enlarged."
         sections.append(Section.svg(f"Rate and quality, {rate}", caption, plots.to_svg(figure)))
     sections += [Section.table(table) for table in tables]
     sections += [Section.table(table) for table in config.extra]

@@ -80,8 +80,9 @@ def _code_again(rows: list[Row], row: Row, path: Path, title: str) -> FilmStrip:
     clip = read_clip(path, row.frames, row.size)
     lines: list[tuple[str, Frames]] = [("true", clip.frames)]
     for each in (row, *nearest):
-        frames, _ = code_point(clip, make_point(each.codec, **each.settings))
-        lines.append((f"{each.label}: {each.rates['payload_bps'] / 1000:.1f} kbit/s", frames))
+        point = make_point(each.codec, **each.settings)
+        frames, _ = code_point(clip, point)
+        lines.append((f"{point.label}: {each.rates['payload_bps'] / 1000:.1f} kbit/s", frames))
     distance = "no face" if row.strict["akd_px"] is None else f"AKD {row.strict['akd_px']:.2f} px"
     caption = f"{distance}, L1 {row.strict['l1']:.4f}; instants spread evenly over the clip."
     picture = np.ascontiguousarray(film_strip(lines)[..., ::-1])
