@@ -47,6 +47,7 @@ PERIOD_EXTRA = "period"
 
 BYE_DONE = 0
 BYE_MISMATCH = 1
+BYE_ERROR = 2
 _BYE_WAIT_S = 1.0
 
 
@@ -176,7 +177,7 @@ class Link:
                 channel.value, ordered=reliable, maxRetransmits=None if reliable else 0, negotiated=True, id=stream_id
             )
             opened.on("message", self._received)
-            opened.on("close", lambda: self._end(None))
+            opened.on("close", lambda: self._end(Bye(BYE_ERROR, "the channel was closed without a goodbye")))
             self._channels[channel] = opened
 
     @property
@@ -310,7 +311,7 @@ class Link:
             self.malformed += 1
             logger.debug("message dropped: %s", error)
             if self.malformed >= self.limits.malformed:
-                self._end(Bye(2, "too many malformed messages"))
+                self._end(Bye(BYE_ERROR, "too many malformed messages"))
 
     def _dispatch(self, message: Message) -> None:
         now_ms = time.monotonic() * 1000
@@ -347,7 +348,7 @@ class Link:
     def _state_changed(self) -> None:
         logger.debug("connection %s", self.connection.connectionState)
         if self.connection.connectionState in ("failed", "closed"):
-            self._end(Bye(2, "the connection was lost"))
+            self._end(Bye(BYE_ERROR, "the connection was lost"))
 
     def _end(self, bye: Bye | None) -> None:
         if not self._ended.done():

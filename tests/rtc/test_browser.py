@@ -1,0 +1,123 @@
+"""Interoperability: headless Chromium opens the channels by WHIP and decodes with the public msgpack library.
+
+The browser plays the receiving end; its view of each message is compared with the table of docs/bitstream.md.
+Skipped where there is no Chromium.
+"""
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiortc import RTCSessionDescription
+from fakes import FakeEngine, WholePicture, colour_at
+from pair import ENCODER
+
+from talkcodec.codec import hello_for
+from talkcodec.rtc.link import Link, new_connection
+from talkcodec.rtc.sending import SendingConfig, SendingEnd
+from talkcodec.rtc.whip import WhipConfig, WhipServer
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "call"))
+
+
+def documented() -> dict[int, list[str]]:
+    """Message type -> names of its fields, from the table in section 8 of docs/bitstream.md."""
+    text = (HERE.parent.parent / "docs" / "bitstream.md").read_text()
+    table = {}
+    for row in re.findall(r"^\| (\d+) \| (\w+) \| (.+) \|$", text.split("## 8. Messages")[1], re.MULTILINE):
+        fields = re.sub(r"\[[^\]]*\]|\([^)]*\)|:[^;]*(?=;|$)", "", row[2])
+        table[int(row[0])] = [
+            field.strip() for field in re.split(r"[,;]", fields) if field.strip() and not field.startswith(" in the last")
+        ]
+    return table
+
+
+async def browser_sees(seconds_limit: float) -> tuple[list[Any], Link]:
+    chrome = pytest.importorskip("chrome", reason="the browser helper is not there")
+    if chrome.chromium() is None:
+        pytest.skip("Chromium is not installed")
+    engine, links, tasks = FakeEngine(), [], []
+
+    def attach(link: Link) -> None:
+        link.sender = SendingEnd(engine, link.hello, SendingConfig(encoder=ENCODER), WholePicture())  # type: ignore[arg-type]
+
+    async def offer(sdp: str) -> str:
+        connection = new_connection()
+        link = Link(connection, hello_for(engine, ENCODER, creator="test"), attach)  # type: ignore[arg-type]
+        await connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+        link.open_channels()
+        await connection.setLocalDescription(await connection.createAnswer())
+        links.append(link)
+        tasks.append(asyncio.create_task(link.run()))
+        return str(connection.localDescription.sdp)
+
+    async def ended() -> None:
+        pass
+
+    server = WhipServer(WhipConfig(port=0, key="k"), offer, ended)
+    await server.start()
+    try:
+        async with chrome.browser() as browser:
+            tab = await browser.tab()
+            await tab.js((HERE / "vendor" / "msgpack.min.js").read_text() + "; typeof MessagePack")
+            await tab.js((HERE / "page.js").read_text())
+            await tab.js(f"receive({server.url!r}, 'k')")
+            link = links[0]
+            end = asyncio.get_running_loop().time() + seconds_limit
+            while asyncio.get_running_loop().time() < end:
+                if link.sender is not None:
+                    now = asyncio.get_running_loop().time()
+                    link.sender.push(colour_at(now), now)
+                    if link.sender.session.counts.reports and link.sender.session.counts.bundles_sent > 8:
+                        break
+                await asyncio.sleep(0.05)
+            seen = await tab.js("window.seen")
+            await tab.js("window.bye()")
+            await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+            return seen, link
+    finally:
+        for link in links:
+            await link.connection.close()
+        await server.close()
+
+
+async def test_browser_reads_every_message_as_documented() -> None:
+    table = documented()
+    seen, link = await browser_sees(60.0)
+    by_type: dict[int, list[Any]] = {}
+    for channel, size, message in seen:
+        if channel == "keyframe":
+            assert len(message) == 11
+            assert message[10]["binary"] < size
+            continue
+        by_type.setdefault(message[0], []).append((channel, message[1:]))
+    assert set(by_type) == {0, 1, 4}
+    assert any(channel == "keyframe" for channel, _, _ in seen)
+    ((channel, hello),) = by_type[0]
+    assert channel == "control"
+    assert len(hello) == len(table[0]), f"documented: {table[0]}"
+    assert (hello[0], hello[1], hello[2], hello[3], hello[4]) == (1, {"binary": 8}, 64, 3, True)
+    for channel, piece in by_type[1]:
+        assert channel == "control"
+        assert len(piece) == len(table[1])
+        assert 0 <= piece[1] < piece[2]
+        assert 1 <= piece[3]["binary"] <= 1100
+    for channel, bundle in by_type[4]:
+        assert channel == "motion"
+        reference_id, sequence, timestamp, *units = bundle
+        assert 0 <= reference_id <= 255
+        assert 0 <= sequence <= 65535
+        assert 0 <= timestamp <= 65535
+        assert 1 <= len(units[::2]) <= 4
+        assert all(payload["binary"] < 100 for payload in units[::2])
+        assert all(0 <= delta <= 65535 for delta in units[1::2])
+    assert link.malformed == 0, "what the browser sent did not parse"
+    assert link.peer_hello is not None
+    assert link.peer_hello.creator == "a browser"
+    assert link.peer_hello.extras == (("colour", 5),)
+    assert link.sender is not None
+    assert link.sender.session.counts.reports >= 1
