@@ -28,6 +28,8 @@ from talkcodec.media import MediaReader, MediaWriter, read_opus
 from talkcodec.sample import sample_path
 from talkcodec.types import Picture
 
+__all__ = ["app", "main"]
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
