@@ -26,7 +26,7 @@ class LossWeights:
     adversarial: float = 0.0
     feature_matching: float = 0.0
     perceptual: float = 0.0
-    motion_focus: float = 3.0
+    motion_focus: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,8 @@ class TrainingConfig:
     keyframes: int = 12
     keypoint_noise: float = 0.004
     jacobian_noise: float = 0.02
-    zoom_share: float = 0.3
+    near_share: float = 0.5
+    zoom_share: float = 0.2
     validate_every: int = 1000
     checkpoint_every: int = 250
 

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg"}
 FACE_SEARCH_EVERY = 5
+NEAR_FRAMES = 15
 KEYFRAME_QUALITIES = (30, 75)
 """Range of still qualities that keyframes are degraded with."""
 
@@ -94,15 +95,17 @@ def load_cache(cache: Path) -> list[Clip]:
 class Pairs:
     """Random (keyframe, frame) pairs: an identity first, so that nobody dominates, then a clip, then frames.
 
-    What step n of process r draws depends on (seed, r, n) alone, so a resumed run sees the same pairs.
+    near_share: of the pairs lie within NEAR_FRAMES of each other; there the head has hardly moved, and what
+    differs is mouth and eyes. What step n of process r draws depends on (seed, r, n) alone, so a resumed run
+    sees the same pairs.
     """
 
-    def __init__(self, clips: list[Clip], seed: int, rank: int = 0) -> None:
+    def __init__(self, clips: list[Clip], seed: int, rank: int = 0, near_share: float = 0.0) -> None:
         by_identity: dict[str, list[Clip]] = {}
         for clip in clips:
             by_identity.setdefault(clip.identity, []).append(clip)
         self.identities = list(by_identity.values())
-        self.seed, self.rank = seed, rank
+        self.seed, self.rank, self.near_share = seed, rank, near_share
 
     def batch(self, step: int, size: int, sources: int = 1) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """-> keyframes (size, sources, S, S, 3) and frames (size, S, S, 3), uint8."""
@@ -111,8 +114,14 @@ class Pairs:
         for _ in range(size):
             clips = self.identities[random.integers(len(self.identities))]
             clip = clips[random.integers(len(clips))]
-            keyframes.append(clip.keyframes[random.integers(len(clip.keyframes), size=sources)])
-            frames.append(clip.frames[random.integers(len(clip.frames))])
+            chosen = random.integers(len(clip.keyframes), size=sources)
+            keyframes.append(clip.keyframes[chosen])
+            if random.random() < self.near_share:
+                position = _keyframe_positions(len(clip.frames), len(clip.keyframes))[chosen[0]]
+                away = random.integers(2, NEAR_FRAMES + 1) * random.choice([-1, 1])
+                frames.append(clip.frames[np.clip(position + away, 0, len(clip.frames) - 1)])
+            else:
+                frames.append(clip.frames[random.integers(len(clip.frames))])
         return np.stack(keyframes), np.stack(frames)
 
 
@@ -160,10 +169,13 @@ def _degrade(frames: npt.NDArray[np.uint8], count: int, seed: int) -> npt.NDArra
 
     still = open_still("av1")
     random = np.random.default_rng(seed)
-    chosen = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
     coded = []
-    for position in chosen:
+    for position in _keyframe_positions(len(frames), min(count, len(frames))):
         quality = int(random.integers(KEYFRAME_QUALITIES[0], KEYFRAME_QUALITIES[1] + 1))
         picture = np.ascontiguousarray(frames[position])
         coded.append(still.decode(still.encode(picture, quality), max_size=max(picture.shape[:2])))
     return np.stack(coded)
+
+
+def _keyframe_positions(frames: int, keyframes: int) -> npt.NDArray[np.intp]:
+    return np.linspace(0, frames - 1, keyframes).round().astype(np.intp)

@@ -90,7 +90,7 @@ def equivariance_jacobians(
     return (torch.eye(2).to(product) - product).abs().clamp(max=5).mean()
 
 
-def keypoint_spread(keypoints: Tensor, distance: float = 0.25) -> Tensor:
+def keypoint_spread(keypoints: Tensor, distance: float = 0.15) -> Tensor:
     """Penalty on keypoints (B, K, 2) nearer to each other than `distance`, so that they do not huddle
     where the gradient is largest and leave mouth and eyes without one (Wang et al., CVPR 2021, prior loss)."""
     squared = (keypoints[:, :, None] - keypoints[:, None]).square().sum(-1)

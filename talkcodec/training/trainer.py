@@ -64,7 +64,7 @@ class Trainer:
             )
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3, betas=(0.9, 0.99))
         self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), lr=2e-4, betas=(0.5, 0.9))
-        self.pairs = Pairs(clips, config.seed, self.rank)
+        self.pairs = Pairs(clips, config.seed, self.rank, config.near_share)
         self.step, self.best = 0, float("inf")
         self.bf16 = config.precision == "bf16" and (cuda or torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
