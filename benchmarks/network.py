@@ -25,6 +25,8 @@ from talkcodec.runtime import open_engine
 from talkcodec.sample import sample_path
 from talkcodec.session import RateConfig
 
+BEGIN, END = "<!-- measured tables: begin -->", "<!-- measured tables: end -->"
+
 CONDITIONS = (
     Condition("clean"),
     Condition("loss 1 %", Impairment(loss=0.01)),
@@ -169,7 +171,17 @@ async def main_async(arguments: argparse.Namespace) -> int:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
     if arguments.markdown:
         arguments.markdown.write_text(text)
+    if arguments.update:
+        heading = f"{machine()}; model {engine.name}; {arguments.seconds:g} s a row, wire in kbit/s.\n\n"
+        update(arguments.update, heading + text)
     return 0
+
+
+def update(page: Path, text: str) -> None:
+    """Put the tables between the page's marks."""
+    before, rest = page.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    page.write_text(f"{before}{BEGIN}\n{text.rstrip()}\n{END}{after}")
 
 
 def main() -> int:
@@ -187,6 +199,7 @@ def main() -> int:
     parser.add_argument("--soak", type=float, metavar="MINUTES", default=0.0, help="one long call instead")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--update", type=Path, metavar="PAGE", help="put the tables between the marks of this page")
     return asyncio.run(main_async(parser.parse_args()))
 
 

@@ -16,7 +16,6 @@ class Limits:
     assemblies: keyframes put together at the same time.
     references: references held by each end.
     states: earlier motion states held for prediction, as a distance in sequence numbers (at most 255 on the wire).
-    pending_units: received units waiting for their playout; pending_pieces: keyframe pieces waiting to be sent.
     message_bytes: longest message that is looked at.
     malformed: messages that do not parse before the peer is given up.
     """
@@ -26,8 +25,6 @@ class Limits:
     assemblies: int = 2
     references: int = 8
     states: int = 255
-    pending_units: int = 128
-    pending_pieces: int = 64
     message_bytes: int = 1200
     malformed: int = 10_000
 
@@ -40,5 +37,3 @@ class Limits:
             raise ConfigError(f"states: got {self.states}, expected at most 255, the largest distance on the wire")
         if self.references < 2:
             raise ConfigError(f"references: got {self.references}, expected at least 2, an old one and its successor")
-        if self.pending_pieces * self.piece_bytes < self.keyframe_bytes:
-            raise ConfigError("pending_pieces: a keyframe of keyframe_bytes does not fit the queue")

@@ -30,9 +30,8 @@ def documented() -> dict[int, list[str]]:
     table = {}
     for row in re.findall(r"^\| (\d+) \| (\w+) \| (.+) \|$", text.split("## 8. Messages")[1], re.MULTILINE):
         fields = re.sub(r"\[[^\]]*\]|\([^)]*\)|:[^;]*(?=;|$)", "", row[2])
-        table[int(row[0])] = [
-            field.strip() for field in re.split(r"[,;]", fields) if field.strip() and not field.startswith(" in the last")
-        ]
+        names = [field.strip() for field in re.split(r"[,;]", fields)]
+        table[int(row[0])] = [name for name in names if name and not name.startswith("in the last piece")]
     return table
 
 

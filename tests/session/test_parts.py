@@ -64,7 +64,7 @@ def test_keyframe_is_not_acknowledged_before_all_pieces_left() -> None:
 
 
 def test_keyframe_caps() -> None:
-    limits = Limits(keyframe_bytes=3000, pending_pieces=3)
+    limits = Limits(keyframe_bytes=3000)
     with pytest.raises(UsageError, match="keyframe quality"):
         KeyframeTransfer(limits).offer(0, bytes(3001), 0.0)
     assembler = KeyframeAssembler(limits)
@@ -83,7 +83,7 @@ def test_reused_id_starts_the_keyframe_anew() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [{"keyframe_bytes": 0}, {"states": 256}, {"references": 1}, {"pending_pieces": 2}, {"message_bytes": "1"}]
+    "field", [{"keyframe_bytes": 0}, {"states": 256}, {"references": 1}, {"message_bytes": "1"}]
 )
 def test_limits_are_checked(field: dict[str, int]) -> None:
     with pytest.raises(ConfigError):
