@@ -12,7 +12,13 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
-from aiortc import MediaStreamTrack, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 from aiortc.exceptions import InvalidStateError
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
@@ -21,7 +27,6 @@ from call.sound import MicrophoneCoder, PageSound
 from call.stage import Stage
 from talkcodec.clock import CLOCK_HZ
 from talkcodec.errors import BitstreamError
-from talkcodec.rtc.link import new_connection
 from talkcodec.rtc.worker import LatestWorker
 from talkcodec.types import Picture
 
@@ -75,7 +80,8 @@ class Browser:
 
     def __init__(self, stage: Stage, closed: Callable[["Browser"], None]) -> None:
         self._stage, self._closed = stage, closed
-        self.connection = new_connection()
+        # With aiortc's default policy a second video keeps a transport that is never connected.
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self.has_camera = self.has_microphone = False
         self._peer_picture, self._own_picture, self._sound = PictureTrack(), PictureTrack(), PageSound()
         self._coder = MicrophoneCoder()

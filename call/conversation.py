@@ -41,7 +41,7 @@ class Conversation:
     """At most one call at a time. Without an invitation it waits for a caller, with one it calls."""
 
     def __init__(self, engine: "Engine", options: CallOptions, stage: Stage) -> None:
-        self._engine, self._options, self.stage = engine, options, stage
+        self._engine, self.options, self.stage = engine, options, stage
         self.call: PeerCall | None = None
         self.calls = 0
         self.since_s: float | None = None
@@ -66,12 +66,12 @@ class Conversation:
         """What the peer needs to join; None on the side that was invited."""
         if self._whip is None:
             return None
-        return Invitation(self._options.public_url or self._whip.url, self._whip.key)
+        return Invitation(self.options.public_url or self._whip.url, self._whip.key)
 
     @property
     def reachable(self) -> bool:
         """False when the invitation works on this machine only."""
-        return bool(self._options.public_url) or not is_loopback(self._options.whip.host)
+        return bool(self.options.public_url) or not is_loopback(self.options.whip.host)
 
     @property
     def phase(self) -> Phase:
@@ -170,11 +170,11 @@ class Conversation:
         if self._phase is Phase.ENDED:
             raise BusyError("they have hung up")
         if self.call is not None:
-            if self.call.link.silent_s < self._options.takeover_s:
+            if self.call.link.silent_s < self.options.takeover_s:
                 raise BusyError("a call is going on")
             logger.warning("the caller before fell silent; a new one takes over")
             await self._stop()
-        call = PeerCall(self._engine, self._options, self.stage)
+        call = PeerCall(self._engine, self.options, self.stage)
         answer = await call.answer(offer)
         self.call, self._phase, self._hanging_up = call, Phase.CONNECTING, False
         self._task = asyncio.create_task(self._answered(call))
@@ -207,15 +207,15 @@ class Conversation:
             self._phase, self._reason = phase, reason
             if phase not in (Phase.CALLING, Phase.LOST) or self._hanging_up:
                 return
-            await asyncio.sleep(self._options.redial_s)
+            await asyncio.sleep(self.options.redial_s)
 
     async def _dial_once(self) -> tuple[Phase, str]:
-        invitation = self._options.invitation
+        invitation = self.options.invitation
         assert invitation is not None
-        call = PeerCall(self._engine, self._options, self.stage)
+        call = PeerCall(self._engine, self.options, self.stage)
         try:
             offer = await call.offer()
-            self._posted = await whip_post(invitation.url, invitation.key, offer, self._options.ca_file)
+            self._posted = await whip_post(invitation.url, invitation.key, offer, self.options.ca_file)
             await call.answered(self._posted.answer)
         except RefusedError as error:
             await call.close()

@@ -163,6 +163,7 @@ class PeerCall:
         link.sender = MirroredEnd(self._engine, link.hello, config, cropper, self._stage.show_self)
         self.sound_out.start(link.send)
         self._stage.port = self
+        self.last_motion_s = time.monotonic()
 
     def push(self, picture: Picture, captured_s: float) -> None:
         """A captured frame, from any thread."""

@@ -26,31 +26,37 @@ MICROPHONE_DELAY_S = 0.06
 
 _GAP_S = 0.2
 _CLOCK_EVERY_S = 5.0
-_SILENT_BYTES = 3
+_SILENT_PEAK = 64
+"""Of 32768: -54 dB, below any room with a person in it."""
+_HANG_OVER = 15
+"""So many silent frames are still sent, so that no word is cut."""
 
 
 class MicrophoneCoder:
-    """PCM frames of the page to Opus packets of 20 ms, mono, voice, silence not coded."""
+    """PCM frames of the page to Opus packets of 20 ms, mono, for voice; silence is left out."""
 
     def __init__(self, bitrate_bps: int = 16_000) -> None:
         codec: Any = av.AudioCodecContext.create("libopus", "w")
         codec.sample_rate, codec.layout, codec.format = OPUS_RATE_HZ, "mono", "s16"
         codec.bit_rate = bitrate_bps
-        codec.options = {"application": "voip", "frame_duration": "20", "dtx": "1"}
+        codec.options = {"application": "voip", "frame_duration": "20"}
         self._codec = codec
         self._resampler = av.AudioResampler("s16", "mono", OPUS_RATE_HZ, frame_size=FRAME_SAMPLES)
-        self._samples = 0
+        self._samples = self._silent = 0
 
     def encode(self, frame: AudioFrame, arrived_s: float) -> list[tuple[float, bytes]]:
         """(capture time on the monotonic clock, packet) of all that is complete; nothing for silence."""
         coded = []
         frame.pts = None
         for piece in self._resampler.resample(frame):
+            self._silent = self._silent + 1 if np.abs(piece.to_ndarray()).max(initial=0) < _SILENT_PEAK else 0
+            if self._silent > _HANG_OVER:
+                continue
             piece.pts, piece.time_base = self._samples, Fraction(1, OPUS_RATE_HZ)
             self._samples += piece.samples
             coded += [bytes(packet) for packet in self._codec.encode(piece)]
         captured_s = arrived_s - MICROPHONE_DELAY_S
-        return [(captured_s, packet) for packet in coded if len(packet) >= _SILENT_BYTES]
+        return [(captured_s, packet) for packet in coded]
 
 
 class OutgoingSound(MediaStreamTrack):

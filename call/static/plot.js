@@ -1,7 +1,6 @@
 // Two minutes of rates as lines. Plain SVG: crisp at any size, coloured by the style sheet.
 
 const SECONDS = 120;
-const WIDTH = 300;
 const HEIGHT = 150;
 const SERIES = ['anchor', 'down', 'up'];
 
@@ -9,8 +8,7 @@ export class Plot {
   constructor(svg) {
     this.svg = svg;
     this.points = [];
-    svg.setAttribute('viewBox', `0 0 ${WIDTH} ${HEIGHT}`);
-    svg.removeAttribute('preserveAspectRatio');
+    new ResizeObserver(() => this.draw()).observe(svg);
   }
 
   // values: { up, down, anchor } in kbit/s, null where not known
@@ -21,15 +19,17 @@ export class Plot {
   }
 
   draw() {
+    const width = this.svg.clientWidth || 300;
+    this.svg.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`);
     const known = this.points.flatMap((point) => SERIES.map((name) => point[name] ?? 0));
     const top = nice(Math.max(10, ...known));
     const y = (value) => HEIGHT - 14 - (Math.min(value, top) / top) * (HEIGHT - 26);
-    const x = (index) => WIDTH - (this.points.length - 1 - index) * (WIDTH / (SECONDS - 1));
+    const x = (index) => width - (this.points.length - 1 - index) * (width / (SECONDS - 1));
     const parts = [0, top / 2, top].map((value) => [
-      make('line', { class: 'grid', x1: 0, x2: WIDTH, y1: y(value), y2: y(value) }),
+      make('line', { class: 'grid', x1: 0, x2: width, y1: y(value), y2: y(value) }),
       make('text', { x: 0, y: y(value) - 3 }, value === top ? `${value} kbit/s` : `${value}`),
     ]);
-    parts.push(make('text', { x: 0, y: HEIGHT }, '2 min ago'), make('text', { x: WIDTH, y: HEIGHT, 'text-anchor': 'end' }, 'now'));
+    parts.push(make('text', { x: 0, y: HEIGHT }, '2 min ago'), make('text', { x: width, y: HEIGHT, 'text-anchor': 'end' }, 'now'));
     for (const name of SERIES) {
       for (const run of runs(this.points, name)) {
         const line = run.map(([index, value]) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`).join(' ');

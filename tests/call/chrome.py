@@ -1,0 +1,171 @@
+"""A small client of Chromium's DevTools protocol: what the browser tests need and no more."""
+
+import asyncio
+import base64
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--mute-audio",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+    "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
+    "--disable-backgrounding-occluded-windows", "--disable-features=CalculateNativeWinOcclusion,Translate",
+    "--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0", "--hide-scrollbars",
+    "--use-fake-device-for-media-stream",
+)  # fmt: skip
+
+
+def chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Tab:
+    """One page: navigate, evaluate, wait, screenshot."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self.errors: list[str] = []
+        self._reader = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            data = json.loads(message.data)
+            if "id" in data:
+                waiting = self._answers.pop(data["id"], None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(data)
+            elif data.get("method") == "Runtime.exceptionThrown":
+                self.errors.append(json.dumps(data["params"]["exceptionDetails"])[:600])
+            elif data.get("method") == "Log.entryAdded" and data["params"]["entry"]["level"] == "error":
+                self.errors.append(data["params"]["entry"]["text"])
+
+    async def send(self, method: str, **params: Any) -> Any:
+        number = next(self._numbers)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        await self._socket.send_json({"id": number, "method": method, "params": params})
+        result = await asyncio.wait_for(answer, 60)
+        assert "error" not in result, result["error"]
+        return result["result"]
+
+    async def js(self, expression: str) -> Any:
+        """The value of a JavaScript expression; promises are awaited."""
+        result = await self.send(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, userGesture=True
+        )
+        assert "exceptionDetails" not in result, json.dumps(result["exceptionDetails"])[:600]
+        return result["result"].get("value")
+
+    async def until(self, expression: str, timeout_s: float = 90.0) -> Any:
+        """Wait until the expression is true; its value."""
+        end_s = time.monotonic() + timeout_s
+        while True:
+            value = await self.js(expression)
+            if value:
+                return value
+            if time.monotonic() > end_s:
+                text = await self.js("document.body.innerText.slice(0, 900)")
+                raise AssertionError(f"never true: {expression}\nthe page says:\n{text}\nerrors: {self.errors}")
+            await asyncio.sleep(0.2)
+
+    async def click(self, selector: str) -> None:
+        await self.js(f"document.querySelector({json.dumps(selector)}).click()")
+
+    async def goto(self, url: str) -> None:
+        await self.send("Page.navigate", url=url)
+        await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    async def look_like(self, width: int, height: int, scheme: str = "light", mobile: bool = False) -> None:
+        await self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
+        )
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        await self.send("Emulation.setEmulatedMedia", features=features)
+
+    async def screenshot(self, path: Path, full: bool = False) -> None:
+        shot = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=full)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    async def close(self) -> None:
+        self._reader.cancel()
+        await self._socket.close()
+
+
+class Chrome:
+    """A running browser."""
+
+    def __init__(self, client: aiohttp.ClientSession, port: int) -> None:
+        self._client, self._port = client, port
+        self._tabs: list[Tab] = []
+
+    async def tab(self, url: str = "about:blank") -> Tab:
+        """A new window of its own."""
+        base = f"http://127.0.0.1:{self._port}"
+        async with self._client.put(f"{base}/json/new?about:blank") as response:
+            target = await response.json(content_type=None)
+        socket = await self._client.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
+        tab = Tab(socket)
+        self._tabs.append(tab)
+        for domain in ("Page", "Runtime", "Log"):
+            await tab.send(f"{domain}.enable")
+        if url != "about:blank":
+            await tab.goto(url)
+        return tab
+
+    async def close(self) -> None:
+        for tab in self._tabs:
+            await tab.close()
+
+
+@asynccontextmanager
+async def browser(video: Path | None = None, sound: Path | None = None, allow: bool = True) -> AsyncIterator[Chrome]:
+    """Chromium with fake devices. allow=False: the person refuses camera and microphone."""
+    program = chromium()
+    assert program is not None
+    profile = tempfile.mkdtemp(prefix="talkcodec-chrome-")
+    flags = [*list(FLAGS), f"--user-data-dir={profile}"]
+    flags.append("--use-fake-ui-for-media-stream" if allow else "--deny-permission-prompts")
+    if video is not None:
+        flags.append(f"--use-file-for-fake-video-capture={video}")
+    if sound is not None:
+        flags.append(f"--use-file-for-fake-audio-capture={sound}")
+    process = subprocess.Popen(
+        [program, *flags, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        port = await _port(Path(profile) / "DevToolsActivePort", process)
+        async with aiohttp.ClientSession() as client:
+            chrome = Chrome(client, port)
+            try:
+                yield chrome
+            finally:
+                await chrome.close()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+async def _port(file: Path, process: "subprocess.Popen[bytes]") -> int:
+    end_s = time.monotonic() + 90
+    while time.monotonic() < end_s:
+        assert process.poll() is None, f"Chromium ended with {process.returncode}"
+        if file.exists() and (lines := file.read_text().splitlines()):
+            return int(lines[0])
+        await asyncio.sleep(0.1)
+    raise AssertionError("Chromium did not start")

@@ -1,0 +1,9 @@
+import sys
+from pathlib import Path
+
+for folder in (
+    Path(__file__).parent,
+    Path(__file__).parent.parent / "rtc",
+):  # the rtc tests' fake engine serves here too
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

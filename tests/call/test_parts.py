@@ -1,0 +1,166 @@
+"""Marks, pace, the H.264 count, and sound, each by itself."""
+
+import asyncio
+import time
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from av import AudioFrame
+
+from call.compare import RTP_OVERHEAD_BYTES, H264Cost
+from call.marks import draw_keypoints, mark_generated
+from call.options import CALL_FPS
+from call.pace import PACES, Load, PaceControl
+from call.sound import FRAME_SAMPLES, MicrophoneCoder, OutgoingSound, PageSound
+from talkcodec.bitstream import SoundClock
+from talkcodec.types import Motion
+
+
+@pytest.mark.parametrize("size", [16, 64, 256, 512])
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_the_mark_stands_in_the_corner_and_can_be_read_on_any_ground(size: int, level: int) -> None:
+    picture = np.full((size, size, 3), level, np.uint8)
+    marked = mark_generated(picture)
+    assert (picture == level).all(), "the picture itself must stay as it is"
+    changed = np.argwhere((marked != picture).any(axis=2))
+    assert changed[:, 0].min() >= size // 3
+    mark = marked[changed[:, 0].min() : changed[:, 0].max() + 1, changed[:, 1].min() : changed[:, 1].max() + 1]
+    assert int(mark.max()) - int(mark.min()) > 90
+
+
+def test_keypoints_are_drawn_where_they_are_and_strange_ones_are_left_out() -> None:
+    picture = np.zeros((128, 128, 3), np.uint8)
+    keypoints = np.array([[0, 0], [0.5, -0.5], [np.nan, 0], [900, 900]], np.float32)
+    jacobians = np.tile(np.eye(2, dtype=np.float32), (4, 1, 1))
+    jacobians[1] = np.inf
+    drawn = draw_keypoints(picture, Motion(keypoints, jacobians))
+    assert drawn[64, 64].max() > 150
+    assert drawn[32, 95].max() > 150
+    assert drawn[64, 70].max() > 0, "the axis of the first Jacobian"
+    assert drawn[100:, :30].max() == 0
+    assert picture.max() == 0
+
+
+def work(encode_ms: float | None, dropped: int = 0, drawn: int = 25, draw_dropped: int = 0) -> Load:
+    return Load(encode_ms, dropped, drawn, draw_dropped)
+
+
+def test_a_fast_machine_stays_at_full_pace() -> None:
+    control = PaceControl()
+    for _ in range(60):
+        assert control.update(work(12)) == PACES[0]
+    assert control.text == ""
+
+
+def test_a_slow_machine_goes_down_says_so_and_comes_back_when_it_can() -> None:
+    control = PaceControl(patience=3, calm=5)
+    for second in range(3):
+        pace = control.update(work(60))
+        assert (pace == PACES[0]) is (second < 2)
+    assert pace.motion_fps == CALL_FPS / 2
+    assert "12 motion frames" in control.text
+    assert "480 px" in control.text
+    for _ in range(60):
+        pace = control.update(work(60))
+    assert pace == PACES[1], "60 ms fit 12.5 frames a second, and would not fit 25"
+    for _ in range(6):
+        pace = control.update(work(10))
+    assert pace == PACES[0]
+
+
+def test_coding_gives_way_when_the_peer_cannot_be_drawn() -> None:
+    control = PaceControl(patience=2)
+    for _ in range(2):
+        pace = control.update(work(20, drawn=8, draw_dropped=17))
+    assert pace == PACES[1]
+
+
+def test_one_bad_second_changes_nothing_and_the_worst_pace_is_the_last() -> None:
+    control = PaceControl(patience=2)
+    for _ in range(10):
+        control.update(work(90))
+        assert control.update(work(5)) == PACES[0]
+    for _ in range(20):
+        pace = control.update(work(900, dropped=20))
+    assert pace == PACES[-1]
+
+
+def test_h264_is_counted_from_coded_packets_with_their_headers() -> None:
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 255, (64, 64, 3), np.uint8)
+    cost = H264Cost(64, CALL_FPS)
+    first = cost.add(noise)
+    still = cost.add(noise)
+    assert first > 500
+    assert RTP_OVERHEAD_BYTES < still < first / 4
+    moving = cost.add(np.roll(noise, 9, axis=0)[::-1].copy())
+    assert moving > still
+    assert cost.wire_bytes == first + still + moving
+
+
+def tone(number: int, level: float = 8000.0) -> AudioFrame:
+    times = (np.arange(FRAME_SAMPLES) + FRAME_SAMPLES * number) / 48_000
+    samples = (level * np.sin(2 * np.pi * 300 * times)).astype(np.int16)
+    frame = AudioFrame.from_ndarray(np.repeat(samples, 2).reshape(1, -1), format="s16", layout="stereo")
+    frame.sample_rate, frame.pts, frame.time_base = 48_000, number * FRAME_SAMPLES, Fraction(1, 48_000)
+    return frame
+
+
+def test_the_microphone_is_coded_at_a_voice_rate_and_silence_is_left_out() -> None:
+    coder = MicrophoneCoder()
+    spoken = [packet for number in range(100) for packet in coder.encode(tone(number), number * 0.02)]
+    assert 95 <= len(spoken) <= 101
+    assert 8_000 < sum(len(data) for _, data in spoken) * 8 / 2 < 24_000
+    coder = MicrophoneCoder()
+    silent = [packet for number in range(200) for packet in coder.encode(tone(number, 0.0), number * 0.02)]
+    assert len(silent) <= 16
+    assert coder.encode(tone(1), 9.0), "speech after silence is sent at once"
+
+
+async def test_packets_keep_their_place_in_time_over_a_pause_and_the_clock_is_told() -> None:
+    track, told = OutgoingSound(), []
+    track.push(b"before the call", 1.0)
+    track.start(told.append)
+    for number in range(3):
+        track.push(b"x", 5.0 + 0.02 * number)
+    track.push(b"y", 9.0)
+    positions = [(await track.recv()).pts for _ in range(4)]
+    assert positions == [0, 960, 1920, 4 * 48_000]
+    assert told == [SoundClock(0, 450_000), SoundClock(4 * 48_000, 810_000)]
+    track.keep_alive()
+    assert len(told) == 2, "said less than five seconds ago"
+    track.stop()
+
+
+async def test_a_muted_side_still_says_that_it_is_there() -> None:
+    track, told = OutgoingSound(), []
+    track.start(told.append)
+    track.keep_alive()
+    assert len(told) == 1
+    track.stop()
+
+
+async def test_sound_for_the_page_comes_at_its_time_and_old_sound_is_dropped() -> None:
+    track = PageSound()
+    now_s = time.monotonic()
+    old, new = np.full(960, 5, np.int16), np.full(960, 7000, np.int16)
+    track.play(old, now_s - 3.0)
+    track.play(new, now_s + 0.08)
+    heard = []
+    for _ in range(8):
+        heard.append(int((await track.recv()).to_ndarray().max()))
+    assert heard[0] == 0
+    assert 7000 in heard
+    assert 5 not in heard
+
+
+async def test_a_stopped_track_wakes_its_reader() -> None:
+    from aiortc.mediastreams import MediaStreamError
+
+    track = OutgoingSound()
+    reading = asyncio.ensure_future(track.recv())
+    await asyncio.sleep(0)
+    track.stop()
+    with pytest.raises(MediaStreamError):
+        await reading
