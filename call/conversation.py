@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ class Conversation:
         """What the peer needs to join; None on the side that was invited."""
         if self._whip is None:
             return None
-        return Invitation(self.options.public_url or self._whip.url, self._whip.key)
+        return Invitation(self.options.public_url or _named(self._whip.url), self._whip.key)
 
     @property
     def reachable(self) -> bool:
@@ -257,3 +258,20 @@ class Conversation:
         while True:
             await asyncio.sleep(1.0)
             call.tick()
+
+
+def _named(url: str) -> str:
+    """The URL of an endpoint on all addresses with the address by which other machines know this one."""
+    for wildcard, family, elsewhere in (
+        ("//0.0.0.0:", socket.AF_INET, "192.0.2.1"),
+        ("//[::]:", socket.AF_INET6, "2001:db8::1"),
+    ):
+        if wildcard in url:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:  # connecting a datagram socket sends nothing
+                try:
+                    probe.connect((elsewhere, 9))
+                    address = probe.getsockname()[0]
+                except OSError:
+                    address = "127.0.0.1" if family == socket.AF_INET else "::1"
+            return url.replace(wildcard, f"//[{address}]:" if ":" in address else f"//{address}:")
+    return url

@@ -46,9 +46,8 @@ class Side:
         self.stage, self.seen = Stage(), Watcher()
         self.stage.viewer = self.seen
         self.engine = FakeEngine()
-        settings = CallOptions(
-            invitation=invitation, whip=WhipConfig(port=0), encoder=ENCODER, record_dir=folder, redial_s=0.1, **options
-        )
+        options = {"whip": WhipConfig(port=0)} | options
+        settings = CallOptions(invitation=invitation, encoder=ENCODER, record_dir=folder, redial_s=0.1, **options)
         self.conversation = Conversation(self.engine, settings, self.stage)  # type: ignore[arg-type]
 
     @property

@@ -113,11 +113,18 @@ class Chrome:
         self._tabs: list[Tab] = []
 
     async def tab(self, url: str = "about:blank") -> Tab:
-        """A new window of its own."""
-        base = f"http://127.0.0.1:{self._port}"
-        async with self._client.put(f"{base}/json/new?about:blank") as response:
-            target = await response.json(content_type=None)
-        socket = await self._client.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
+        """A new window of its own: a page in a hidden tab would not get its video drawn."""
+        base = f"127.0.0.1:{self._port}"
+        async with self._client.get(f"http://{base}/json/version") as response:
+            address = (await response.json(content_type=None))["webSocketDebuggerUrl"]
+        async with self._client.ws_connect(address) as socket:
+            await socket.send_json(
+                {"id": 1, "method": "Target.createTarget", "params": {"url": "about:blank", "newWindow": True}}
+            )
+            while "result" not in (answer := await socket.receive_json()):
+                pass
+        page = f"ws://{base}/devtools/page/{answer['result']['targetId']}"
+        socket = await self._client.ws_connect(page, max_msg_size=0)
         tab = Tab(socket)
         self._tabs.append(tab)
         for domain in ("Page", "Runtime", "Log"):

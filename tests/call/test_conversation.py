@@ -11,7 +11,7 @@ from callpair import Side, mean_of, talk, two_sides, wait_for
 from call.conversation import Phase
 from call.options import Invitation
 from talkcodec.errors import ConfigError
-from talkcodec.rtc.whip import WhipServer
+from talkcodec.rtc.whip import WhipConfig, WhipServer
 
 
 async def test_both_see_each_other_and_one_can_see_itself(tmp_path: Path) -> None:
@@ -163,11 +163,20 @@ def test_a_link_keeps_its_key_in_the_fragment() -> None:
             Invitation.parse(bad)
 
 
+async def test_an_invitation_of_all_addresses_names_one(tmp_path: Path) -> None:
+    side = Side(None, tmp_path, whip=WhipConfig(host="0.0.0.0", port=0))
+    await side.conversation.start()
+    try:
+        assert side.conversation.invitation is not None
+        assert "//0.0.0.0" not in side.conversation.invitation.url
+        assert side.conversation.reachable
+    finally:
+        await side.conversation.close()
+
+
 def test_invitations_carry_keys_that_cannot_be_guessed(tmp_path: Path) -> None:
     async def nothing(*_: object) -> str:
         return ""
-
-    from talkcodec.rtc.whip import WhipConfig
 
     keys = {WhipServer(WhipConfig(port=0), nothing, nothing).key for _ in range(20)}  # type: ignore[arg-type]
     assert len(keys) == 20
