@@ -152,6 +152,7 @@ class Link:
         self.connection = connection
         self._on_agreed = on_agreed
         self._mismatch: MismatchError | None = None
+        self._leaving = False
         self.hello = hello
         self.config = config or LinkConfig()
         self.limits = limits or Limits()
@@ -212,6 +213,7 @@ class Link:
 
     async def say_bye(self, bye: Bye = Bye(BYE_DONE, "done")) -> None:  # noqa: B008 (frozen)
         """End the call from this side; the peer is told, as far as it can be reached."""
+        self._leaving = True  # the peer may hang up before we have seen our goodbye off: that is no loss
         self._send(Channel.CONTROL, bye)
         await self._flushed()
         self._end(None)
@@ -352,4 +354,4 @@ class Link:
 
     def _end(self, bye: Bye | None) -> None:
         if not self._ended.done():
-            self._ended.set_result(bye)
+            self._ended.set_result(None if self._leaving else bye)

@@ -30,7 +30,7 @@ class Pair:
     played: dict[str, list[PlayedPicture]] = field(default_factory=lambda: {"a": [], "b": []})
     results: dict[str, Any] = field(default_factory=dict)
 
-    async def wait_for(self, condition: Any, timeout_s: float = 60.0) -> None:
+    async def wait_for(self, condition: Any, timeout_s: float = 120.0) -> None:
         """Until the condition holds; how long that takes is the machine's affair."""
         until = time.monotonic() + timeout_s
         while not condition():
