@@ -131,7 +131,7 @@ class Conversation:
 
     async def again(self) -> None:
         """After the end: wait for the peer, or call it."""
-        if self.call is not None or (self._task is not None and not self._task.done()):
+        if self._task is not None and not self._task.done():
             return
         self._hanging_up, self._reason = False, ""
         if self._whip is not None:
@@ -213,24 +213,20 @@ class Conversation:
     async def _dial_once(self) -> tuple[Phase, str]:
         invitation = self.options.invitation
         assert invitation is not None
-        call = PeerCall(self._engine, self.options, self.stage)
+        call = self.call = PeerCall(self._engine, self.options, self.stage)  # whoever cancels this drops it
         try:
             offer = await call.offer()
             self._posted = await whip_post(invitation.url, invitation.key, offer, self.options.ca_file)
             await call.answered(self._posted.answer)
         except RefusedError as error:
-            await call.close()
             return Phase.FAILED, f"The link was refused: {error}. Ask your peer for a new one."
         except BusyError:
-            await call.close()
             return Phase.CALLING, "They are busy; trying again."
         except ClosedError:
-            await call.close()
             return Phase.CALLING, "Nobody answers yet; trying again."
         except TalkcodecError as error:
-            await call.close()
             return Phase.FAILED, str(error)
-        self.call, self._phase = call, Phase.CONNECTING
+        self._phase = Phase.CONNECTING
         return await self._talk(call)
 
     # both

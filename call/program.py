@@ -101,7 +101,7 @@ class Program:
             lines.append(f"Invitation:  python -m call '{invitation}'")
             if not conversation.reachable and self._options.demo is None:
                 lines.append("             (good on this machine only; --listen 0.0.0.0 lets other machines call)")
-        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
         sys.stdout.flush()
 
     @staticmethod

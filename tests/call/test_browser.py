@@ -170,7 +170,8 @@ async def test_two_people_call_each_other(clip: Path) -> None:
                 await until(tab, "Number(document.querySelector('#up').textContent) > 0")
                 await until(tab, "Number(document.querySelector('#down').textContent) > 0")
                 await until(tab, "Number(document.querySelector('#h264').textContent) > 0")
-                await until(tab, "document.querySelectorAll('#plot polyline').length === 3")
+                for line in ("up", "down"):
+                    await until(tab, f"document.querySelector('#plot polyline.{line}')")
                 await until(tab, HEARD)
 
             await ann.click("#view")  # oneself, as the peer sees it
