@@ -15,7 +15,7 @@ DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
         "model": "lite-256",  # a shipped model's name, or a file
         "quality": 45,  # of the keyframe, 0 to 100; -1 is the untouched picture, as in the papers
         "kp": 32,  # keypoint step and Jacobian step, units of 1/4096
-        "jac": 64,
+        "jac": 128,
         "jacobians": 1,  # 0: keypoints only, Jacobians held at identity
         "interval": 0.0,  # seconds between keyframes, 0 for never
         "refresh": 0.0,  # error above which the encoder sends a keyframe on its own, 0 for never

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from talkcodec.bitstream import MotionSteps
 from talkcodec.cli.common import (
     DEFAULT_MODEL,
     EngineKind,
@@ -23,8 +24,8 @@ def encode(
     out: Annotated[Path, typer.Argument(metavar="OUT.tkc", help="The recording to write.")],
     model: ModelOption = DEFAULT_MODEL,
     quality: Annotated[int, typer.Option(help="Of the keyframe pictures, 0 to 100.")] = 45,
-    keypoint_step: Annotated[int, typer.Option(help="Keypoint precision, in 1/4096 of the half side.")] = 32,
-    jacobian_step: Annotated[int, typer.Option(help="Jacobian precision, in 1/4096.")] = 64,
+    keypoint_step: Annotated[int, typer.Option(help="Keypoint precision, in 1/4096 of the half side.")] = MotionSteps().keypoint_step,
+    jacobian_step: Annotated[int, typer.Option(help="Jacobian precision, in 1/4096.")] = MotionSteps().jacobian_step,
     keyframe_interval: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="A keyframe at the latest after this time.")
     ] = None,
@@ -42,7 +43,6 @@ def encode(
     Example: talkcodec encode talk.mp4 talk.tkc
     """
     check_output(out, source, suffix=".tkc")
-    from talkcodec.bitstream import MotionSteps
     from talkcodec.codec import EncoderConfig
     from talkcodec.convert import encode_video
     from talkcodec.media import MediaReader
