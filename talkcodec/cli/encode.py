@@ -18,14 +18,16 @@ from talkcodec.cli.common import (
 
 __all__ = ["encode"]
 
+STEPS = MotionSteps()
+
 
 def encode(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A video with one face; its sound is kept.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.tkc", help="The recording to write.")],
     model: ModelOption = DEFAULT_MODEL,
     quality: Annotated[int, typer.Option(help="Of the keyframe pictures, 0 to 100.")] = 45,
-    keypoint_step: Annotated[int, typer.Option(help="Keypoint precision, in 1/4096 of the half side.")] = MotionSteps().keypoint_step,
-    jacobian_step: Annotated[int, typer.Option(help="Jacobian precision, in 1/4096.")] = MotionSteps().jacobian_step,
+    keypoint_step: Annotated[int, typer.Option(help="Keypoint precision, in 1/4096 of the half side.")] = STEPS.keypoint_step,
+    jacobian_step: Annotated[int, typer.Option(help="Jacobian precision, in 1/4096.")] = STEPS.jacobian_step,
     keyframe_interval: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="A keyframe at the latest after this time.")
     ] = None,
