@@ -26,7 +26,7 @@ def encode(
     out: Annotated[Path, typer.Argument(metavar="OUT.tkc", help="The recording to write.")],
     model: ModelOption = DEFAULT_MODEL,
     quality: Annotated[int, typer.Option(help="Of the keyframe pictures, 0 to 100.")] = 45,
-    keypoint_step: Annotated[int, typer.Option(help="Keypoint precision, 1/4096 of half a side.")] = STEPS.keypoint_step,
+    keypoint_step: Annotated[int, typer.Option(help="Keypoint precision, in 1/4096.")] = STEPS.keypoint_step,
     jacobian_step: Annotated[int, typer.Option(help="Jacobian precision, in 1/4096.")] = STEPS.jacobian_step,
     keyframe_interval: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="A keyframe at the latest after this time.")
