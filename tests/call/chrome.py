@@ -50,8 +50,8 @@ class Tab:
                     waiting.set_result(data)
             elif data.get("method") == "Runtime.exceptionThrown":
                 self.errors.append(json.dumps(data["params"]["exceptionDetails"])[:600])
-            elif data.get("method") == "Log.entryAdded" and data["params"]["entry"]["level"] == "error":
-                self.errors.append(data["params"]["entry"]["text"])
+            elif data.get("method") == "Log.entryAdded" and data["params"]["entry"]["source"] == "security":
+                self.errors.append(data["params"]["entry"]["text"])  # what the content security policy refused
 
     async def send(self, method: str, **params: Any) -> Any:
         number = next(self._numbers)
