@@ -6,7 +6,6 @@ stored, then name, type, shape and bytes of every tensor in order of names. It i
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadedModel", "ModelFile", "load_model", "read_model_file", "save_model", "shipped_models"]
 
-logger = logging.getLogger(__name__)
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 UNTRAINED = "untrained:"
@@ -93,9 +91,6 @@ def read_model_file(name_or_path: str | Path) -> ModelFile:
     name = str(name_or_path)
     if name.startswith(UNTRAINED):
         return _untrained(name)
-    if name in PRESETS and not (WEIGHTS / f"{name}.safetensors").is_file() and not Path(name).is_file():
-        logger.warning("no trained weights of %s are here yet; using random ones", name)
-        return _untrained(UNTRAINED + name)
     path = _find(name_or_path)
     try:
         with safetensors.safe_open(path, framework="numpy") as opened:
