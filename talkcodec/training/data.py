@@ -7,6 +7,7 @@ as the receiver would hold them, coded and decoded by the real still codec (N, S
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,8 +71,8 @@ def build_cache(
         except TalkcodecError as error:
             skipped[name] = str(error)
             continue
-        np.save(cache / f"{key}.frames.npy", frames)
-        np.save(cache / f"{key}.keyframes.npy", degraded)
+        _save(cache / f"{key}.frames.npy", frames)
+        _save(cache / f"{key}.keyframes.npy", degraded)
         index.write_text(json.dumps({"name": name, "identity": video.stem.rpartition("_")[0] or video.stem}))
     if report:
         report(len(videos), len(videos), "")
@@ -123,6 +124,13 @@ class Pairs:
             else:
                 frames.append(clip.frames[random.integers(len(clip.frames))])
         return np.stack(keyframes), np.stack(frames)
+
+
+def _save(path: Path, array: npt.NDArray[np.uint8]) -> None:
+    """Whole or not at all: several processes may build one cache, and another may be reading already."""
+    partial = path.with_name(f"{os.getpid()}.{path.name}")
+    np.save(partial, array)
+    partial.replace(path)
 
 
 def _read_square(video: Path, size: int) -> npt.NDArray[np.uint8]:
