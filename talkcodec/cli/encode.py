@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from talkcodec.bitstream import MotionSteps
 from talkcodec.cli.common import (
     DEFAULT_MODEL,
     EngineKind,
@@ -18,16 +17,14 @@ from talkcodec.cli.common import (
 
 __all__ = ["encode"]
 
-STEPS = MotionSteps()
-
 
 def encode(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A video with one face; its sound is kept.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.tkc", help="The recording to write.")],
     model: ModelOption = DEFAULT_MODEL,
     quality: Annotated[int, typer.Option(help="Of the keyframe pictures, 0 to 100.")] = 45,
-    keypoint_step: Annotated[int, typer.Option(help="Keypoint precision, in 1/4096.")] = STEPS.keypoint_step,
-    jacobian_step: Annotated[int, typer.Option(help="Jacobian precision, in 1/4096.")] = STEPS.jacobian_step,
+    keypoint_step: Annotated[int | None, typer.Option(help="Keypoint precision, in 1/4096; else 32.")] = None,
+    jacobian_step: Annotated[int | None, typer.Option(help="Jacobian precision, in 1/4096; else 128.")] = None,
     keyframe_interval: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="A keyframe at the latest after this time.")
     ] = None,
@@ -45,12 +42,14 @@ def encode(
     Example: talkcodec encode talk.mp4 talk.tkc
     """
     check_output(out, source, suffix=".tkc")
+    from talkcodec.bitstream import MotionSteps
     from talkcodec.codec import EncoderConfig
     from talkcodec.convert import encode_video
     from talkcodec.media import MediaReader
 
+    steps = {"keypoint_step": keypoint_step, "jacobian_step": jacobian_step}
     config = EncoderConfig(
-        steps=MotionSteps(keypoint_step, jacobian_step),
+        steps=MotionSteps(**{name: value for name, value in steps.items() if value is not None}),
         still=still,
         still_quality=quality,
         keyframe_interval_s=keyframe_interval,
