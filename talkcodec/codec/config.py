@@ -55,12 +55,13 @@ class EncoderConfig:
 class DecoderConfig:
     """What the decoder must know of the stream (talkcodec.codec.accept_hello makes it from a Hello), and its limits.
 
+    steps, table_id: as the encoder's; the defaults are its defaults.
     references: reference pictures kept; the oldest is dropped first.
     conceal_s: motion is extrapolated for so long when units are missing, then the picture freezes.
     """
 
     steps: MotionSteps = field(default_factory=MotionSteps)
-    table_id: int = 0
+    table_id: int | None = None
     references: int = 8
     conceal_s: float = 0.2
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from talkcodec.bitstream import HeldStates, MotionUnit, dequantise, load_table, parse_keyframe, parse_motion
+from talkcodec.bitstream import HeldStates, MotionUnit, dequantise, parse_keyframe, parse_motion
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec.config import DecoderConfig
+from talkcodec.codec.parameters import table_of
 from talkcodec.codec.unit import AccessUnit
 from talkcodec.errors import BitstreamError, StateError
 from talkcodec.still import open_still
@@ -44,7 +45,7 @@ class Decoder:
     def __init__(self, engine: "Engine", config: DecoderConfig | None = None) -> None:
         self.config = config or DecoderConfig()
         self._engine = engine
-        self._table = load_table(self.config.table_id, engine.config.keypoints, engine.config.jacobians)
+        self._table = table_of(engine, self.config.table_id)
         self._states = HeldStates(keyframes=self.config.references)
         self._references: dict[int, _Held] = {}
         self._history: list[_Shown] = []  # the last two that were generated from real units

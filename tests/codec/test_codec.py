@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from talkcodec.bitstream import parse_keyframe
 from talkcodec.bitstream.tables import generic_table
 from talkcodec.codec import AccessUnit, Decoder, DecoderConfig, Encoder, EncoderConfig, accept_hello, hello_for
+from talkcodec.codec.parameters import table_of
 from talkcodec.errors import BitstreamError, ConfigError, MismatchError, PeerError, StateError, UsageError
 from talkcodec.types import Crop, Picture
-from tests.codec.fake_engine import SIZE, FakeEngine, blob_picture
+from tests.codec.fake_engine import SIZE, FakeEngine, FakeModelConfig, blob_picture
 
 FRAME_TICKS = 3600
 
@@ -270,3 +271,12 @@ def test_handshake_parameters_agree_or_say_what_differs(engine: FakeEngine) -> N
         accept_hello(engine, replace(hello, picture_size=128))
     with pytest.raises(MismatchError, match="table 999"):
         accept_hello(engine, replace(hello, table_id=999))
+
+
+def test_encoder_and_decoder_with_defaults_agree_on_the_trained_table() -> None:
+    """Regression: the decoder took the generic table where the encoder took the model's own."""
+    engine = FakeEngine()
+    engine.name = "lite-256"
+    engine.config = FakeModelConfig(keypoints=10)
+    assert table_of(engine, EncoderConfig().table_id).table_id == 1
+    assert table_of(engine, DecoderConfig().table_id).table_id == 1
