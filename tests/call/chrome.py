@@ -70,13 +70,10 @@ class Tab:
         assert "exceptionDetails" not in result, json.dumps(result["exceptionDetails"])[:600]
         return result["result"].get("value")
 
-    async def until(self, expression: str, timeout_s: float = 90.0) -> Any:
-        """Wait until the expression is true; its value."""
+    async def until(self, expression: str, timeout_s: float = 90.0) -> None:
+        """Wait until the expression, or what it promises, is true as JavaScript takes it (an element is)."""
         end_s = time.monotonic() + timeout_s
-        while True:
-            value = await self.js(expression)
-            if value:
-                return value
+        while not await self.js(f"Promise.resolve({expression}).then(Boolean)"):
             if time.monotonic() > end_s:
                 text = await self.js("document.body.innerText.slice(0, 900)")
                 raise AssertionError(f"never true: {expression}\nthe page says:\n{text}\nerrors: {self.errors}")

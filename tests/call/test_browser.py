@@ -12,7 +12,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -107,8 +106,8 @@ async def page(chrome: Chrome, address: str) -> AsyncIterator[Tab]:
     yield tab
 
 
-async def until(tab: Tab, expression: str) -> Any:
-    return await tab.until(expression, PATIENCE_S)
+async def until(tab: Tab, expression: str) -> None:
+    await tab.until(expression, PATIENCE_S)
 
 
 async def grab(tab: Tab, selector: str = "#peer") -> Picture:
