@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 2
 .PHONY: demo test slow check results venv clean
 
 demo: venv
-	$(BIN)/talkcodec demo --out demo-out
+	$(BIN)/python -m sender.demo --out demo-out
 
 test: venv
 	$(BIN)/python -m pytest
