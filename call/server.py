@@ -8,7 +8,6 @@ POST /api/do              {"action": NAME, "on": true|false}; answered with the 
 
 import asyncio
 import contextlib
-import hmac
 import json
 import logging
 import secrets
@@ -28,7 +27,7 @@ from call.filesource import FileSource
 from call.options import CallOptions, PageOptions
 from call.status import StatusMeter
 from talkcodec.errors import BitstreamError, TalkcodecError, UsageError
-from talkcodec.rtc.whip import MAX_SDP_BYTES, is_loopback
+from talkcodec.rtc.whip import MAX_SDP_BYTES, is_loopback, same_key
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
@@ -163,7 +162,7 @@ class PageServer:
 
     def _authorise(self, request: web.Request) -> None:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self.key.encode()):
+        if scheme.lower() != "bearer" or not same_key(given, self.key):
             raise web.HTTPUnauthorized(
                 text="wrong or missing key: open the address that was printed\n", headers={"WWW-Authenticate": "Bearer"}
             )

@@ -94,7 +94,12 @@ class FileSink:
 
     def close(self) -> None:
         """Write what waits and finish the file."""
-        self._queue.put(None)
+        while self._thread.is_alive():
+            try:
+                self._queue.put(None, timeout=1.0)
+                break
+            except queue.Full:
+                continue  # the writer is behind, or died of an error just now
         self._thread.join(30.0)
         if self.error is not None:
             raise self.error

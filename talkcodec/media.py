@@ -239,7 +239,10 @@ class MediaWriter:
             if self.frames_written:
                 self._mux(self._video.encode(None))
         finally:
-            self._container.close()
+            try:
+                self._container.close()
+            except (av.FFmpegError, OSError) as error:
+                raise MediaError(f"{self.path} cannot be finished: {error}") from error
 
     def __enter__(self) -> "MediaWriter":
         return self

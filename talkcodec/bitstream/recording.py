@@ -216,6 +216,8 @@ class RecordingReader:
         timestamp = base.from_wire(bundle.timestamp, self._near)
         for number, unit in enumerate(bundle.units):
             timestamp += unit.delta * base.ticks
+            if not 0 <= timestamp <= records.MAX_TIME:
+                raise BitstreamError(f"a unit's time is {timestamp} ticks, expected 0 to {records.MAX_TIME}")
             self._near = timestamp
             self._count += 1
             sequence = seq16_add(bundle.sequence, number)

@@ -78,10 +78,12 @@ def _row(name: str, units: int | None, size: int, total: int, duration_s: float,
 
 def _plot(bytes_in: dict[int, int]) -> None:
     """One bar a second, or fewer where the line would be longer than 60."""
-    seconds = range(max(bytes_in) + 1)
-    width = -(-len(seconds) // 60)
-    groups = [seconds[start : start + width] for start in range(0, len(seconds), width)]
-    rates = [sum(8e-3 * bytes_in.get(second, 0) for second in group) / len(group) for group in groups]
+    last = max(bytes_in)
+    width = -(-(last + 1) // 60)
+    rates = [0.0] * (last // width + 1)
+    for second, count in bytes_in.items():
+        bar = second // width
+        rates[bar] += 8e-3 * count / min(width, last + 1 - bar * width)
     highest = max(rates) or 1.0
     bars = "".join(_BARS[min(8, max(1, round(8 * rate / highest)))] if rate else " " for rate in rates)
     typer.echo(f"\npicture rate, one bar {f'{width} s' if width > 1 else 'a second'}, highest {highest:.1f} kbit/s")

@@ -107,7 +107,7 @@ def read_model_file(name_or_path: str | Path) -> ModelFile:
         raise ModelError(f"{path} is damaged: its hash is {digest.hex()[:16]}, its label {metadata.get('hash')!r:.18}")
     try:
         config = ModelConfig.from_dict(json.loads(metadata["config"]))
-    except (ConfigError, ValueError, TypeError) as error:
+    except (ConfigError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: bad configuration: {error}") from error
     rest = {key: value for key, value in metadata.items() if key not in ("config", "hash", "format")}
     return ModelFile(path.stem, config, digest, rest, path)
@@ -124,17 +124,31 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
     from talkcodec.model.network import build_network
 
     file = read_model_file(name_or_path)
+    tensors = {} if file.path is None else load_file(file.path)
+    try:
+        with torch.device("meta"):  # the sizes come from the file: compare them before memory is taken
+            skeleton = build_network(file.config)
+        if file.path is not None:
+            check_tensors(skeleton, tensors, str(file.path))
+    except (TypeError, ValueError, IndexError, RuntimeError, ZeroDivisionError) as error:
+        raise ModelError(f"{name_or_path}: its configuration makes no network: {error}") from error
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_network(file.config)
     if file.path is not None:
-        load_strictly(network, load_file(file.path), str(file.path))
+        load_strictly(network, tensors, str(file.path))
     network.eval().requires_grad_(False)
     return LoadedModel(network, file.config, file.hash, file.name, file.metadata)
 
 
 def load_strictly(network: "nn.Module", tensors: Mapping[str, Any], origin: str) -> None:
     """Load a state dict whose names and shapes must all agree; ModelError lists what does not."""
+    check_tensors(network, tensors, origin)
+    network.load_state_dict(tensors)
+
+
+def check_tensors(network: "nn.Module", tensors: Mapping[str, Any], origin: str) -> None:
+    """Names and shapes of a state dict against a network's, which may be on the meta device."""
     expected = network.state_dict()
     missing, unexpected = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
     wrong = [
@@ -148,7 +162,6 @@ def load_strictly(network: "nn.Module", tensors: Mapping[str, Any], origin: str)
     ]
     if faults:
         raise ModelError(f"{origin} does not fit its configuration: {'; '.join(faults)}")
-    network.load_state_dict(tensors)
 
 
 def _find(name_or_path: str | Path) -> Path:

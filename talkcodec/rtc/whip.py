@@ -18,7 +18,7 @@ from aiohttp import web
 
 from talkcodec.errors import ClosedError, ConfigError, PeerError, UsageError
 
-__all__ = ["BusyError", "RefusedError", "WhipCall", "WhipConfig", "WhipServer", "is_loopback", "whip_post"]
+__all__ = ["BusyError", "RefusedError", "WhipCall", "WhipConfig", "WhipServer", "is_loopback", "same_key", "whip_post"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,11 @@ class WhipConfig:
             raise ConfigError("port: expected 0 to 65535; path: expected to start with /")
         if (self.cert is None) != (self.key_file is None):
             raise ConfigError("--cert and --cert-key belong together: give both, or neither")
+
+
+def same_key(given: str, key: str) -> bool:
+    """Whether a peer's key is ours, in constant time; any bytes that a header can hold are a wrong key, no error."""
+    return hmac.compare_digest(given.strip().encode(errors="surrogateescape"), key.encode())
 
 
 def is_loopback(host: str) -> bool:
@@ -132,7 +137,7 @@ class WhipServer:
 
     def _authorised(self, request: web.Request) -> None:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self.key.encode()):
+        if scheme.lower() != "bearer" or not same_key(given, self.key):
             raise web.HTTPUnauthorized(text="wrong or missing key\n", headers={"WWW-Authenticate": "Bearer"})
 
     async def _post(self, request: web.Request) -> web.Response:

@@ -70,14 +70,21 @@ def _webp_dimensions(data: bytes) -> tuple[int, int]:
 
 
 def _jpeg_dimensions(data: bytes) -> tuple[int, int]:
-    """Width and height from the frame header of a JPEG picture (ITU-T T.81, section B.2.2)."""
+    """Width and height from the frame header of a JPEG picture (ITU-T T.81, section B.2.2).
+
+    Only what our encoder writes is walked over: tables, comments and application data of a stated length, then a
+    sequential frame. Fill bytes, markers without length and progressive scans are refused: OpenCV allocates, or
+    draws thousands of scans, before its result could be looked at, and it hops over them in ways of its own.
+    """
     if data[:2] != b"\xff\xd8":
         raise BitstreamError("not a JPEG picture")
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        if marker in (0xC0, 0xC1):
             height, width = struct.unpack_from(">HH", data, at + 5)
             return width, height
-        at += 2 + max(2, length)
+        if not (marker in (0xC4, 0xDB, 0xDD, 0xFE) or 0xE0 <= marker <= 0xEF) or length < 2:
+            raise BitstreamError(f"JPEG picture has marker {marker:#x} before its frame header")
+        at += 2 + length
     raise BitstreamError("JPEG picture has no frame header")

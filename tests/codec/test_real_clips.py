@@ -56,7 +56,7 @@ def test_a_clip_comes_back_at_a_few_kbit_and_better_than_its_keyframe(name: str,
     coded, film = tmp_path / "out.tkc", tmp_path / "out.mp4"
     talkcodec("encode", source, coded, "--model", MODEL, "--audio-kbps", 0)
     rows = {line.split()[0]: line.split() for line in talkcodec("info", coded).splitlines() if line.strip()}
-    # "all BYTES SHARE KBIT/S". The sample is six seconds long and costs two keyframes of 3.5 kB, 9.4 kbit/s by themselves.
+    # "all BYTES SHARE KBIT/S". The sample: six seconds, and two keyframes of 3.5 kB, 9.4 kbit/s by themselves.
     assert float(rows["all"][3]) < {"sample": 15, "akiyo_01": 5, "hard": 30}[name]
     talkcodec("decode", coded, film, "--side-by-side", source)
     originals, decoded = halves(film)

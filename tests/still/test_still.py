@@ -130,3 +130,25 @@ def test_coding_leaves_the_thread_s_priority_alone() -> None:
     before = os.sched_getscheduler(0)
     open_still("av1").encode(np.full((64, 64, 3), 90, np.uint8), 30)
     assert os.sched_getscheduler(0) == before
+
+
+def jpeg_with(before_frame: bytes, start: bytes) -> bytes:
+    """A picture that really is 64x64, with bytes put before its frame header and that header's marker replaced."""
+    data = open_still("jpeg").encode(np.full((64, 64, 3), 90, np.uint8), 50)
+    at = data.index(b"\xff\xc0")
+    return data[:at] + before_frame + start + data[at + 2 :]
+
+
+@pytest.mark.parametrize(
+    ("before", "start"),
+    [(b"\xff\xff", b"\xff\xc0"), (b"\xff\xd0", b"\xff\xc0"), (b"\xff\x01", b"\xff\xc0"), (b"", b"\xff\xc2")],
+    ids=["fill bytes", "restart marker", "TEM marker", "progressive"],
+)
+def test_jpeg_headers_that_decoders_read_differently_are_refused(before: bytes, start: bytes) -> None:
+    """Regression: a second frame header behind such markers made OpenCV allocate gigabytes."""
+    with pytest.raises(BitstreamError, match="marker"):
+        open_still("jpeg").decode(jpeg_with(before, start), 256)
+
+
+def test_a_plain_jpeg_still_decodes() -> None:
+    assert open_still("jpeg").decode(jpeg_with(b"", b"\xff\xc0"), 256).shape == (64, 64, 3)
