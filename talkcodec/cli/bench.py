@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum
 from itertools import count, cycle
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,7 @@ class PrecisionKind(str, Enum):  # noqa: UP042  (typer prints the values of a st
 
     f32 = "f32"
     bf16 = "bf16"
+    int8 = "int8"
 
 
 def bench(
@@ -32,6 +34,9 @@ def bench(
     precision: Annotated[
         PrecisionKind, typer.Option(help="bf16 is about twice as fast where the processor has it.")
     ] = PrecisionKind.f32,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Of int8: a video, or a folder of them; the default is the embedded sample.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Time a model on this machine: median and 95th percentile, frames a second, GFLOP, memory.
@@ -48,6 +53,7 @@ def bench(
         engine.value,
         threads=threads,
         precision=precision.value,
+        calibration=calibration,
         calls=frames,
         workloads=_codec_workloads,
     )

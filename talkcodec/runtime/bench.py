@@ -79,18 +79,19 @@ def run_bench(
     device: str | None = None,
     threads: int | None = None,
     precision: Precision = "f32",
+    calibration: Path | None = None,
     calls: int = 100,
     workloads: Workloads | None = None,
 ) -> BenchReport:
     """Open an engine and time detect, encode_reference, generate, and detect beside generate as in a two-way call.
 
-    calls: timed calls of each. workloads: further calls, timed likewise; when they are named "encode" and
-    "decode", both are timed side by side too. Raises what open_engine raises, and UsageError.
+    calls: timed calls of each. calibration: as of open_engine. workloads: further calls, timed likewise; when they
+    are named "encode" and "decode", both are timed side by side too. Raises what open_engine raises, and UsageError.
     """
     if calls < 2:
         raise UsageError(f"calls: got {calls}, expected at least 2")
     started = time.perf_counter()
-    opened = open_engine(model, engine, device=device, threads=threads, precision=precision)
+    opened = open_engine(model, engine, device=device, threads=threads, precision=precision, calibration=calibration)
     open_s = time.perf_counter() - started
     size = opened.config.picture_size
     source, driving = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)

@@ -1,6 +1,7 @@
 """Engine: a model, ready to run on this machine. detect -> encode_reference -> generate."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,7 @@ __all__ = ["Backend", "Engine", "EngineName", "Precision", "Reference", "open_en
 logger = logging.getLogger(__name__)
 
 EngineName = Literal["auto", "torch", "openvino"]
-Precision = Literal["f32", "bf16"]
+Precision = Literal["f32", "bf16", "int8"]
 
 
 class Backend(Protocol):
@@ -116,6 +117,7 @@ def open_engine(
     device: str | None = None,
     threads: int | None = None,
     precision: Precision = "f32",
+    calibration: Path | Sequence[Path] | None = None,
 ) -> Engine:
     """Load a model and prepare it to run.
 
@@ -124,26 +126,35 @@ def open_engine(
         else, with a warning, torch on the CPU.
     device: as torch names it ("cpu", "cuda", "cuda:1", "mps") or OpenVINO ("CPU", "GPU"); None: the best there is.
     threads: of the CPU, for each call; None: all that this process may use.
-    precision: "f32", or "bf16" for about twice the speed where the processor has it, at a small loss.
+    precision: "f32", or "bf16" for about twice the speed where the processor has it, at a small loss;
+        or "int8" (OpenVINO on a CPU, and for its first start the extra "int8"), faster at a loss that
+        docs/performance.md gives.
+    calibration: of int8: videos, or a folder of them, cropped to faces like those to come; None: the embedded sample.
     Raises ModelError, EngineError.
     """
     if engine not in ("auto", "torch", "openvino"):
         raise EngineError(f"engine: got {engine!r}, expected auto, torch or openvino")
-    if precision not in ("f32", "bf16"):
-        raise EngineError(f"precision: got {precision!r}, expected f32 or bf16")
+    if precision not in ("f32", "bf16", "int8"):
+        raise EngineError(f"precision: got {precision!r}, expected f32, bf16 or int8")
+    if calibration is not None and precision != "int8":
+        raise EngineError(f"calibration: got one with precision {precision}, it is of int8 only")
     if threads is not None and threads < 1:
         raise EngineError(f"threads: got {threads}, expected at least 1")
     file = read_model_file(model)
+    if engine == "auto" and precision == "int8":
+        engine = "openvino"  # torch would run it in another precision than was asked for
     if engine == "auto":
         accelerator = _accelerator() if device is None else device
         if accelerator.lower() != "cpu":
             engine, device = "torch", accelerator
     if engine == "torch":
+        if precision == "int8":
+            raise EngineError("precision: torch has no int8 here; use engine openvino")
         return Engine(file, _torch_backend(file, device, threads, precision))
     try:
         from talkcodec.runtime.openvino_backend import OpenVINOBackend
 
-        backend = OpenVINOBackend(file, device or "CPU", threads, precision)
+        backend = OpenVINOBackend(file, device or "CPU", threads, precision, calibration)
     except ModelError:
         raise
     except Exception as error:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from openvino import opset13 as ops  # noqa: E402
 import talkcodec  # noqa: E402
 from talkcodec.errors import EngineError  # noqa: E402
 from talkcodec.model.files import ModelFile, load_model  # noqa: E402
+from talkcodec.runtime import quantise  # noqa: E402
 from talkcodec.runtime.cache import GraphCache, cache_directory  # noqa: E402
 from talkcodec.types import FloatArray, Motion, Picture  # noqa: E402
 
@@ -39,6 +41,7 @@ FORMAT = "2"
 """Of the cached graphs; raise it when talkcodec.runtime.graphs changes."""
 
 Arrays = tuple[npt.NDArray[Any], ...]
+_Temporary = tempfile.TemporaryDirectory[str] | None
 
 
 class _Graph:
@@ -58,13 +61,24 @@ class _Graph:
 class OpenVINOBackend:
     """Runs the converted graphs; generate_float is compiled when first asked for."""
 
-    def __init__(self, file: ModelFile, device: str, threads: int | None, precision: str) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        device: str,
+        threads: int | None,
+        precision: str,
+        calibration: Path | Sequence[Path] | None = None,
+    ) -> None:
         self._core = openvino.Core()
         self._device = device.upper()
         if self._device.split(".")[0] not in {name.split(".")[0] for name in self._core.available_devices}:
             raise EngineError(f"OpenVINO has no device {device!r}; there are {', '.join(self._core.available_devices)}")
         self._options = self._compile_options(threads, precision)
-        self._folder, self._temporary = _converted(file)
+        converted, self._temporary = _converted(file)
+        self._folders = dict.fromkeys(CONVERTED, converted)
+        if precision == "int8":
+            quantised, self._temporary_int8 = self._quantised(file, calibration)
+            self._folders |= dict.fromkeys(quantise.QUANTISED, quantised)
         self._detect = self._compile("detect")
         self._encode_reference = self._compile("encode_reference")
         self._generate = self._compile("generate")
@@ -98,17 +112,40 @@ class OpenVINOBackend:
 
     def _compile(self, name: str) -> _Graph:
         if name != "generate":
-            return _Graph(self._core.compile_model(self._folder / f"{name}.xml", self._device, self._options))
-        floats = self._core.read_model(self._folder / "generate_float.xml")
+            return _Graph(self._core.compile_model(self._folders[name] / f"{name}.xml", self._device, self._options))
+        floats = self._core.read_model(self._folders["generate_float"] / "generate_float.xml")
         rounded = _to_bytes(floats.output(0).get_node().input_value(0))
         graph = openvino.Model([rounded], floats.get_parameters())
         return _Graph(self._core.compile_model(graph, self._device, self._options))
+
+    def _quantised(self, file: ModelFile, calibration: Path | Sequence[Path] | None) -> tuple[Path, _Temporary]:
+        """The folder of the int8 graphs. The key leaves NNCF's version out, so that a warm start does without NNCF."""
+        clips = quantise.calibration_clips(calibration)
+        key = (file.hash.hex(), openvino.get_version(), talkcodec.__version__, FORMAT)
+        int8 = ("int8", quantise.FORMAT, *quantise.QUANTISED, quantise.calibration_hash(clips))
+
+        def build(folder: Path) -> None:
+            quantise.import_nncf()  # before the work whose end would need it
+            logger.info("quantising %s to int8 on %d clips, once", file.name, len(clips))
+            detect, encode_reference = self._compile("detect"), self._compile("encode_reference")
+            samples = quantise.collect_samples(clips, file.config.picture_size, detect, encode_reference)
+            for name in quantise.QUANTISED:
+                graph = self._core.read_model(self._folders[name] / f"{name}.xml")
+                openvino.save_model(
+                    quantise.quantise(graph, samples[name]), folder / f"{name}.xml", compress_to_fp16=False
+                )
+
+        return _kept((*key, *int8), build)
 
     def _compile_options(self, threads: int | None, precision: str) -> dict[str, Any]:
         capabilities = self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and "BF16" not in capabilities:
             raise EngineError(f"this {self._device} has no bfloat16; use precision f32")
-        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        if precision == "int8" and "INT8" not in capabilities:
+            raise EngineError(f"this {self._device} has no int8; use precision f32")
+        # Of an int8 model it is the precision of what stays float.
+        hint = "f32" if precision == "int8" else precision
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
         if self._device == "CPU":
             options["NUM_STREAMS"] = 1
             # A pinned pool would bind detect and generate to the same cores when both run.
@@ -118,15 +155,20 @@ class OpenVINOBackend:
         return options
 
 
-def _converted(file: ModelFile) -> tuple[Path, "tempfile.TemporaryDirectory[str] | None"]:
-    """The folder with the converted graphs; a temporary one, to be kept alive, when the cache cannot be written."""
-    key = (file.hash.hex(), openvino.get_version(), talkcodec.__version__, FORMAT)
+def _converted(file: ModelFile) -> tuple[Path, _Temporary]:
+    return _kept(
+        (file.hash.hex(), openvino.get_version(), talkcodec.__version__, FORMAT), lambda to: _convert(file, to)
+    )
+
+
+def _kept(key: tuple[str, ...], build: Callable[[Path], None]) -> tuple[Path, _Temporary]:
+    """The folder that `build` fills; a temporary one, to be kept alive, when the cache cannot be written."""
     try:
-        return GraphCache(cache_directory() / "openvino").entry(key, lambda folder: _convert(file, folder)), None
+        return GraphCache(cache_directory() / "openvino").entry(key, build), None
     except OSError as error:
         logger.warning("cannot keep converted graphs in %s (%s): each start converts anew", cache_directory(), error)
         temporary = tempfile.TemporaryDirectory(prefix="talkcodec-")
-        _convert(file, Path(temporary.name))
+        build(Path(temporary.name))
         return Path(temporary.name), temporary
 
 
