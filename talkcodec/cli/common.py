@@ -33,10 +33,13 @@ EngineOption = Annotated[EngineKind, typer.Option("--engine", help="What execute
 
 
 def open_model(name: str, engine: EngineKind) -> "Engine":
-    """The engine with this model."""
+    """The engine with this model; the first time its networks are converted for this machine, so say that."""
+    from rich.console import Console
+
     from talkcodec.runtime import open_engine
 
-    return open_engine(name, engine=engine.value)
+    with Console(stderr=True).status(f"Preparing {name}; the first time on a machine this takes some ten seconds"):
+        return open_engine(name, engine=engine.value)
 
 
 def check_output(path: Path, *inputs: Path | None, suffix: str) -> None:
