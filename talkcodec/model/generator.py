@@ -58,8 +58,8 @@ class Generator(nn.Module):
             self.narrow.append(nn.Conv2d(widths[scale + 1], widths[scale], 1))
             self.fuse.append(Conv(widths[scale] + skip + motion, widths[scale], 1))
             self.refine.append(ResidualBlock(widths[scale]))
-        paths = 3 if self.deformable else 1
-        self.head = nn.Conv2d(widths[0], 4 * (3 + (paths if paths > 1 else 0)), 3, 1, 1)
+        paths = 3 if self.deformable else 0
+        self.head = nn.Conv2d(widths[0], 4 * (3 + paths), 3, 1, 1)
         if self.deformable:
             assert self.head.bias is not None
             self.head.bias.data[12:16] = 2.0  # begin by copying
