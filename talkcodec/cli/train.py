@@ -17,6 +17,9 @@ def train(
     ] = None,
     cache: Annotated[Path | None, typer.Option(metavar="DIR", help="For decoded clips; else OUT/cache.")] = None,
     init: Annotated[Path | None, typer.Option(metavar="FILE", help="A checkpoint whose weights to start from.")] = None,
+    landmarks: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="dlib's 68-point shape predictor, for guided keypoints.")
+    ] = None,
     licence: Annotated[
         str, typer.Option(help="Written into the model file.")
     ] = "unstated: as free as the training data",
@@ -24,4 +27,4 @@ def train(
     """Train a model on a folder of videos. Stop it with Ctrl-C; the same command goes on where it stopped."""
     from talkcodec.training.command import train as run
 
-    run(config, data, out, validation=validation, cache=cache, init=init, licence=licence)
+    run(config, data, out, validation=validation, cache=cache, init=init, landmarks=landmarks, licence=licence)

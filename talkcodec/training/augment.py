@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from talkcodec.model.geometry import coordinate_grid, warp
+from talkcodec.training.landmarks import MIRRORED
 
-__all__ = ["RandomTransform", "jitter_pair", "zoom_some"]
+__all__ = ["RandomTransform", "jitter_rows", "zoom_some"]
 
 
 class RandomTransform:
@@ -47,29 +48,30 @@ class RandomTransform:
         return warp(picture, field, align_corners, "reflection")
 
 
-def jitter_pair(sources: Tensor, driving: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def jitter_rows(pictures: Tensor, landmarks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """The same random flip, gain, offset and gamma for all pictures of a row.
 
-    sources (B, R, 3, S, S) and driving (B, 3, S, S), both in [0, 1].
+    pictures (B, N, 3, S, S) in [0, 1], landmarks (B, N, 68, 2) in [-1, 1].
     """
-    batch = driving.shape[0]
+    batch = pictures.shape[0]
 
     def uniform(low: float, high: float, channels: int) -> Tensor:
         values = torch.rand(batch, 1, channels, 1, 1, generator=generator)
-        return (low + (high - low) * values).to(driving)
+        return (low + (high - low) * values).to(pictures)
 
     gain, offset, gamma = uniform(0.85, 1.15, 3), uniform(-0.05, 0.05, 3), uniform(0.8, 1.25, 1)
     flip = uniform(0, 1, 1) < 0.5
-
-    def apply(pictures: Tensor) -> Tensor:
-        pictures = torch.where(flip, pictures.flip(-1), pictures)
-        return ((pictures.clamp(1e-4, 1) ** gamma) * gain + offset).clamp(0, 1)
-
-    return apply(sources), apply(driving[:, None])[:, 0]
+    pictures = torch.where(flip, pictures.flip(-1), pictures)
+    mirrored = landmarks[:, :, list(MIRRORED)] * torch.tensor([-1.0, 1.0]).to(landmarks)
+    landmarks = torch.where(flip[..., 0], mirrored, landmarks)
+    return ((pictures.clamp(1e-4, 1) ** gamma) * gain + offset).clamp(0, 1), landmarks
 
 
-def zoom_some(pictures: Tensor, generator: torch.Generator, share: float = 0.3, least: float = 0.7) -> Tensor:
-    """A random window of some of the pictures (B, 3, S, S), enlarged to fill them, each on its own.
+def zoom_some(
+    pictures: Tensor, landmarks: Tensor, generator: torch.Generator, share: float = 0.3, least: float = 0.7
+) -> tuple[Tensor, Tensor]:
+    """A random window of some of the pictures (B, 3, S, S), enlarged to fill them, each on its own; and what
+    becomes of their landmarks (B, 68, 2).
 
     Clips are cropped around the face, so their own pairs hardly teach nearness and large shifts.
     """
@@ -82,4 +84,4 @@ def zoom_some(pictures: Tensor, generator: torch.Generator, share: float = 0.3, 
     middle = (1 - side)[:, None] * (2 * uniform(batch, 2) - 1)  # the window stays inside
     grid = coordinate_grid(height, width, pictures, False)
     field = side[:, None, None, None] * grid + middle[:, None, None]
-    return warp(pictures, field, False, "border")
+    return warp(pictures, field, False, "border"), (landmarks - middle[:, None]) / side[:, None, None]

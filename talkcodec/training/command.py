@@ -10,11 +10,12 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from talkcodec.errors import MediaError
+from talkcodec.errors import ConfigError, MediaError
 from talkcodec.model.files import save_model
 from talkcodec.model.network import Network
 from talkcodec.training.config import TrainingConfig, load_config
 from talkcodec.training.data import Clip, build_cache, load_cache
+from talkcodec.training.landmarks import add_landmarks
 from talkcodec.training.trainer import Progress as Step
 from talkcodec.training.trainer import Trainer
 from talkcodec.training.validate import Score
@@ -29,6 +30,7 @@ def train(
     validation: Path | None = None,
     cache: Path | None = None,
     init: Path | None = None,
+    landmarks: Path | None = None,
     licence: str = "unstated: as free as the training data",
 ) -> Score | None:
     """Train a model and leave `model.safetensors`, the logs, sheets and a checkpoint in `out`.
@@ -36,6 +38,7 @@ def train(
     data, validation: folders of videos; what cannot be used is skipped and named at the end. A
     validation folder that is left out means the last tenth of the identities of `data`.
     cache: where decoded clips are kept (default: `out`/cache). init: a checkpoint to start from.
+    landmarks: a shape predictor of dlib with 68 points, wanted when the configuration guides keypoints.
     licence: written into the model file.
     Started again with the same `out`, it goes on where it stopped. Under `torchrun` every process
     trains on its own pairs; the cache must be on a disk that all see.
@@ -43,7 +46,7 @@ def train(
     config = load_config(config_path)
     console = Console(stderr=True)
     out.mkdir(parents=True, exist_ok=True)
-    clips, held_out, skipped = _load_data(config, data, validation, cache or out / "cache", console)
+    clips, held_out, skipped = _load_data(config, data, validation, cache or out / "cache", landmarks, console)
     trainer = Trainer(config, clips, held_out, out)
     if trainer.resume():
         console.print(f"resumed at step {trainer.step} of {trainer.steps}")
@@ -88,10 +91,17 @@ class _StopRequest:
 
 
 def _load_data(
-    config: TrainingConfig, data: Path, validation: Path | None, cache: Path, console: Console
+    config: TrainingConfig,
+    data: Path,
+    validation: Path | None,
+    cache: Path,
+    landmarks: Path | None,
+    console: Console,
 ) -> tuple[list[Clip], list[Clip], dict[str, str]]:
     skipped: dict[str, str] = {}
     loaded = []
+    if config.needs_landmarks and landmarks is None:
+        raise ConfigError("this configuration guides keypoints: give --landmarks shape_predictor_68_face_landmarks.dat")
     for name, folder in (("train", data), ("validation", validation)):
         if folder is None:
             continue
@@ -104,6 +114,9 @@ def _load_data(
                 config.keyframes,
                 partial(_tick, bar, task),
             )
+            if name == "train" and config.needs_landmarks and landmarks is not None:
+                task = bar.add_task("landmarks", total=None)
+                add_landmarks(cache / name, landmarks, partial(_tick, bar, task))
         loaded.append(load_cache(cache / name))
     clips = loaded[0]
     if validation is not None:

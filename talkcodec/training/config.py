@@ -13,7 +13,11 @@ __all__ = ["LossWeights", "Stage", "TrainingConfig", "load_config"]
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """Weight of each term of `talkcodec.training.losses`; 0 leaves it out, and its cost too."""
+    """Weight of each term of `talkcodec.training.losses`; 0 leaves it out, and its cost too.
+
+    Without reconstruction, the detector is trained alone. motion_focus and face_focus are not terms
+    but how much more the moved, and eyes and mouth, count in the others.
+    """
 
     reconstruction: float = 10.0
     structure: float = 1.0
@@ -27,6 +31,8 @@ class LossWeights:
     feature_matching: float = 0.0
     perceptual: float = 0.0
     motion_focus: float = 5.0
+    guide: float = 0.0
+    face_focus: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """model: the networks' configuration. Everything else is how they are trained."""
+    """model: the networks' configuration. Everything else is how they are trained.
+
+    guide: for each keypoint the landmarks (of 68) whose mean it is drawn to, none for a free one.
+    """
 
     model: ModelConfig
     stages: tuple[Stage, ...] = (Stage(),)
@@ -71,12 +80,20 @@ class TrainingConfig:
     zoom_share: float = 0.2
     validate_every: int = 1000
     checkpoint_every: int = 250
+    guide: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if self.precision not in ("fp32", "bf16"):
             raise ConfigError(f"precision: got {self.precision!r}, expected 'fp32' or 'bf16'")
         if not self.stages:
             raise ConfigError("a training configuration needs at least one [[stages]]")
+        if len(self.guide) > self.model.keypoints or any(not 0 <= n < 68 for group in self.guide for n in group):
+            raise ConfigError("guide: at most one list for each keypoint, of landmarks 0 to 67")
+
+    @property
+    def needs_landmarks(self) -> bool:
+        """Whether a loss of some stage looks at landmarks."""
+        return any(stage.weights.guide or stage.weights.face_focus for stage in self.stages)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary, stored with the weights."""
@@ -104,6 +121,7 @@ def load_config(path: Path) -> TrainingConfig:
         for stage in values.pop("stages", [{}]):
             weights = _checked(LossWeights, stage.pop("weights", {}))
             stages.append(_checked(Stage, {**stage, "weights": weights}))
+        values["guide"] = tuple(tuple(group) for group in values.get("guide", ()))
         result: TrainingConfig = _checked(TrainingConfig, {"model": config, "stages": tuple(stages), **values})
     except KeyError as error:
         raise ConfigError(f"{path}: no preset {error}; there are {', '.join(PRESETS)}") from error

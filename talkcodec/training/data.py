@@ -7,18 +7,19 @@ as the receiver would hold them, coded and decoded by the real still codec (N, S
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from talkcodec.errors import MediaError, NoFaceError, TalkcodecError
+from talkcodec.training.landmarks import save_array
 from talkcodec.types import Crop, Picture
 
-__all__ = ["Clip", "Pairs", "build_cache", "load_cache"]
+__all__ = ["Batch", "Clip", "Pairs", "build_cache", "load_cache"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +32,16 @@ KEYFRAME_QUALITIES = (30, 75)
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """frames: (T, S, S, 3) uint8; keyframes: (N, S, S, 3) uint8, coded and decoded again."""
+    """frames: (T, S, S, 3) uint8; keyframes: (N, S, S, 3) uint8, coded and decoded again.
+
+    landmarks: (T, 68, 2) of the frames in [-1, 1], NaN where there are none; None when they were not asked for.
+    """
 
     name: str
     identity: str
     frames: npt.NDArray[np.uint8]
     keyframes: npt.NDArray[np.uint8]
+    landmarks: npt.NDArray[np.float32] | None = None
 
 
 def build_cache(
@@ -71,8 +76,8 @@ def build_cache(
         except TalkcodecError as error:
             skipped[name] = str(error)
             continue
-        _save(cache / f"{key}.frames.npy", frames)
-        _save(cache / f"{key}.keyframes.npy", degraded)
+        save_array(cache / f"{key}.frames.npy", frames)
+        save_array(cache / f"{key}.keyframes.npy", degraded)
         index.write_text(json.dumps({"name": name, "identity": video.stem.rpartition("_")[0] or video.stem}))
     if report:
         report(len(videos), len(videos), "")
@@ -86,11 +91,21 @@ def load_cache(cache: Path) -> list[Clip]:
     clips = []
     for index in sorted(cache.glob("*.json")):
         about = json.loads(index.read_text())
-        arrays = [np.load(index.with_suffix(f".{kind}.npy"), mmap_mode="r") for kind in ("frames", "keyframes")]
-        clips.append(Clip(about["name"], about["identity"], *arrays))
+        frames, keyframes = (np.load(index.with_suffix(f".{k}.npy"), mmap_mode="r") for k in ("frames", "keyframes"))
+        marks = index.with_suffix(".landmarks.npy")
+        landmarks = np.load(marks) if marks.exists() else None
+        clips.append(Clip(about["name"], about["identity"], frames, keyframes, landmarks))
     if not clips:
         raise MediaError(f"{cache} holds no cached clip")
     return clips
+
+
+class Batch(NamedTuple):
+    """keyframes (B, R, S, S, 3) and frames (B, S, S, 3), uint8; landmarks (B, R + 1, 68, 2) of both, in this order."""
+
+    keyframes: npt.NDArray[np.uint8]
+    frames: npt.NDArray[np.uint8]
+    landmarks: npt.NDArray[np.float32]
 
 
 class Pairs:
@@ -108,29 +123,27 @@ class Pairs:
         self.identities = list(by_identity.values())
         self.seed, self.rank, self.near_share = seed, rank, near_share
 
-    def batch(self, step: int, size: int, sources: int = 1) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """-> keyframes (size, sources, S, S, 3) and frames (size, S, S, 3), uint8."""
+    def batch(self, step: int, size: int, sources: int = 1) -> Batch:
+        """`size` pairs, of `sources` keyframes and one frame each."""
         random = np.random.default_rng([self.seed, self.rank, step])
-        keyframes, frames = [], []
+        keyframes, frames, landmarks = [], [], []
         for _ in range(size):
             clips = self.identities[random.integers(len(self.identities))]
             clip = clips[random.integers(len(clips))]
             chosen = random.integers(len(clip.keyframes), size=sources)
             keyframes.append(clip.keyframes[chosen])
+            positions = _keyframe_positions(len(clip.frames), len(clip.keyframes))[chosen]
             if random.random() < self.near_share:
-                position = _keyframe_positions(len(clip.frames), len(clip.keyframes))[chosen[0]]
                 away = random.integers(2, NEAR_FRAMES + 1) * random.choice([-1, 1])
-                frames.append(clip.frames[np.clip(position + away, 0, len(clip.frames) - 1)])
+                position = int(np.clip(positions[0] + away, 0, len(clip.frames) - 1))
             else:
-                frames.append(clip.frames[random.integers(len(clip.frames))])
-        return np.stack(keyframes), np.stack(frames)
-
-
-def _save(path: Path, array: npt.NDArray[np.uint8]) -> None:
-    """Whole or not at all: several processes may build one cache, and another may be reading already."""
-    partial = path.with_name(f"{os.getpid()}.{path.name}")
-    np.save(partial, array)
-    partial.replace(path)
+                position = int(random.integers(len(clip.frames)))
+            frames.append(clip.frames[position])
+            if clip.landmarks is None:
+                landmarks.append(np.full((sources + 1, 68, 2), np.nan, np.float32))
+            else:
+                landmarks.append(clip.landmarks[[*positions, position]])
+        return Batch(np.stack(keyframes), np.stack(frames), np.stack(landmarks))
 
 
 def _read_square(video: Path, size: int) -> npt.NDArray[np.uint8]:

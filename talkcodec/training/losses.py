@@ -1,11 +1,13 @@
 """The losses of the research line, each a small function. Pictures are (B, 3, S, S) in [0, 1]."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from talkcodec.errors import UsageError
-from talkcodec.model.geometry import invert_jacobian
+from talkcodec.model.geometry import coordinate_grid, invert_jacobian
 from talkcodec.training.augment import RandomTransform
 
 __all__ = [
@@ -14,8 +16,10 @@ __all__ = [
     "box_ssim",
     "equivariance_jacobians",
     "equivariance_keypoints",
+    "face_focus",
     "feature_matching",
     "gradient",
+    "guide",
     "keypoint_spread",
     "motion_focus",
     "nearest_neighbour",
@@ -35,6 +39,27 @@ def motion_focus(source: Tensor, driving: Tensor, strength: float) -> Tensor:
     change = F.avg_pool2d(change, size, 1, size // 2)
     weights = 1 + strength * (change / (change.mean((2, 3), keepdim=True) + 0.02)).clamp(max=4)
     return weights / weights.mean((2, 3), keepdim=True)
+
+
+def face_focus(focus: Tensor, landmarks: Tensor, strength: float, width: float = 0.08) -> Tensor:
+    """Weights (B, 1, S, S) that grow near the given landmarks (B, N, 2), by a Gaussian of `width` around each."""
+    grid = coordinate_grid(32, 32, focus, False)
+    squared = (grid[None, None] - landmarks[:, :, None, None]).square().sum(-1)  # (B, N, 32, 32)
+    near = torch.exp(-squared.amin(1, keepdim=True) / (2 * width**2)).nan_to_num(0.0)
+    near = F.interpolate(near, size=focus.shape[-2:], mode="bilinear", align_corners=False)
+    weights = focus * (1 + strength * near)
+    return weights / weights.mean((2, 3), keepdim=True)
+
+
+def guide(keypoints: Tensor, landmarks: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+    """Mean distance of keypoints (N, K, 2) from the landmarks (N, 68, 2) that each is drawn to; NaN draws nowhere
+    (after the landmark guidance of Guo et al., LivePortrait, 2024)."""
+    total, count = keypoints.new_zeros(()), 0
+    for number, group in enumerate(groups):
+        if group:
+            away = (keypoints[:, number] - landmarks[:, list(group)].mean(1)).abs()
+            total, count = total + torch.nanmean(away.where(away.isfinite(), away.new_tensor(0.0))), count + 1
+    return total / max(1, count)
 
 
 def pyramid_l1(prediction: Tensor, target: Tensor, weights: Tensor, scales: int = 4) -> Tensor:
@@ -90,11 +115,16 @@ def equivariance_jacobians(
     return (torch.eye(2).to(product) - product).abs().clamp(max=5).mean()
 
 
-def keypoint_spread(keypoints: Tensor, distance: float = 0.15) -> Tensor:
+def keypoint_spread(keypoints: Tensor, guided: Sequence[bool] = (), distance: float = 0.15) -> Tensor:
     """Penalty on keypoints (B, K, 2) nearer to each other than `distance`, so that they do not huddle
-    where the gradient is largest and leave mouth and eyes without one (Wang et al., CVPR 2021, prior loss)."""
+    where the gradient is largest and leave mouth and eyes without one (Wang et al., CVPR 2021, prior loss).
+
+    guided: of the first keypoints, which have their place already; two such may meet.
+    """
     squared = (keypoints[:, :, None] - keypoints[:, None]).square().sum(-1)
-    apart = 1 - torch.eye(keypoints.shape[1]).to(squared)
+    placed = torch.zeros(keypoints.shape[1]).to(squared)
+    placed[: len(guided)] = torch.tensor([float(g) for g in guided]).to(squared)
+    apart = (1 - torch.eye(len(placed)).to(squared)) * (1 - placed[:, None] * placed)
     return (apart * F.relu(1 - squared / distance**2)).sum((1, 2)).mean() / keypoints.shape[1]
 
 

@@ -15,9 +15,9 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from talkcodec.errors import ModelError
+from talkcodec.errors import ConfigError, ModelError
 from talkcodec.model.lite import LiteNetwork
-from talkcodec.training.augment import jitter_pair, zoom_some
+from talkcodec.training.augment import jitter_rows, zoom_some
 from talkcodec.training.config import Stage, TrainingConfig
 from talkcodec.training.data import Clip, Pairs
 from talkcodec.training.discriminator import Discriminator
@@ -64,6 +64,8 @@ class Trainer:
             )
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3, betas=(0.9, 0.99))
         self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), lr=2e-4, betas=(0.5, 0.9))
+        if config.needs_landmarks and all(clip.landmarks is None for clip in clips):
+            raise ConfigError("guide and face_focus need landmarks: give --landmarks FILE")
         self.pairs = Pairs(clips, config.seed, self.rank, config.near_share)
         self.step, self.best = 0, float("inf")
         self.bf16 = config.precision == "bf16" and (cuda or torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -102,12 +104,14 @@ class Trainer:
 
     def _train_step(self, stage: Stage, within: int) -> dict[str, float]:
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step * 1_009 + self.rank)
-        keyframes, frames = self.pairs.batch(self.step, stage.batch, self.config.model.lite.references)
-        sources = to_tensor(keyframes, stage.size, self.device)
-        driving = to_tensor(frames, stage.size, self.device)
-        sources, driving = jitter_pair(sources, driving, generator)
-        zoomed = zoom_some(torch.cat([sources.flatten(0, 1), driving]), generator, self.config.zoom_share)
-        sources, driving = zoomed[: -stage.batch].view_as(sources), zoomed[-stage.batch :]
+        batch = self.pairs.batch(self.step, stage.batch, self.config.model.lite.references)
+        sources = to_tensor(batch.keyframes, stage.size, self.device)
+        driving = to_tensor(batch.frames, stage.size, self.device)
+        pictures = torch.cat([sources, driving[:, None]], 1)
+        landmarks = torch.from_numpy(batch.landmarks).to(self.device)
+        pictures, landmarks = jitter_rows(pictures, landmarks, generator)
+        zoomed, moved = zoom_some(pictures.flatten(0, 1), landmarks.flatten(0, 1), generator, self.config.zoom_share)
+        pictures, landmarks = zoomed.view_as(pictures), moved.view_as(landmarks)
         rate = stage.rate * min(1.0, (within + 1) / max(1, stage.warmup))
         left = (stage.steps - within) / max(1.0, stage.decay * stage.steps)
         for group in self.optimizer.param_groups:
@@ -117,7 +121,7 @@ class Trainer:
         self.network.detector.requires_grad_(not stage.freeze_detector).train(not stage.freeze_detector)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             terms, prediction = self.objective(
-                sources, driving, stage.weights, self.discriminator if adversarial else None, generator
+                pictures, landmarks, stage.weights, self.discriminator if adversarial else None, generator
             )
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
@@ -125,8 +129,8 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
         if torch.isfinite(norm):
             self.optimizer.step()
-        if adversarial:
-            terms["discriminator"] = self._discriminate(prediction.detach(), driving)
+        if adversarial and prediction is not None:
+            terms["discriminator"] = self._discriminate(prediction.detach(), pictures[:, -1])
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - decay)

@@ -7,7 +7,7 @@ from skimage.metrics import structural_similarity
 from torch import nn
 
 from talkcodec.training import losses
-from talkcodec.training.augment import RandomTransform, jitter_pair, zoom_some
+from talkcodec.training.augment import RandomTransform, jitter_rows, zoom_some
 
 
 def transform(batch: int = 2) -> RandomTransform:
@@ -91,20 +91,70 @@ def test_adversarial_terms() -> None:
 
 
 def test_both_pictures_of_a_pair_are_jittered_alike() -> None:
-    picture = torch.rand(4, 3, 8, 8)
-    sources, driving = jitter_pair(
-        picture[:, None].expand(-1, 2, -1, -1, -1), picture, torch.Generator().manual_seed(0)
-    )
-    assert torch.equal(sources[:, 0], driving)
-    assert torch.equal(sources[:, 1], driving)
-    assert not torch.equal(driving, picture)
+    pictures = torch.rand(4, 1, 3, 8, 8).expand(-1, 3, -1, -1, -1)
+    jittered, _ = jitter_rows(pictures, torch.zeros(4, 3, 68, 2), torch.Generator().manual_seed(0))
+    assert torch.equal(jittered[:, 0], jittered[:, 1])
+    assert torch.equal(jittered[:, 0], jittered[:, 2])
+    assert not torch.equal(jittered, pictures)
+
+
+def test_landmarks_go_where_the_picture_goes() -> None:
+    """A bright dot on a landmark stays under it (or under its mirror image's name) through flip and zoom."""
+    size, count = 64, 16
+    x, y = torch.tensor([10, 40]), torch.tensor([20, 30])  # the outer corners of the eyes
+    pictures = torch.zeros(count, 1, 3, size, size)
+    pictures[..., y[0] - 1 : y[0] + 2, x[0] - 1 : x[0] + 2] = 1.0
+    landmarks = torch.full((count, 1, 68, 2), float("nan"))
+    landmarks[:, 0, 36] = torch.stack([(x[0] + 0.5) / size, (y[0] + 0.5) / size]) * 2 - 1
+    landmarks[:, 0, 45] = torch.stack([(x[1] + 0.5) / size, (y[1] + 0.5) / size]) * 2 - 1
+    generator = torch.Generator().manual_seed(3)
+    pictures, landmarks = jitter_rows(pictures, landmarks, generator)
+    zoomed, moved = zoom_some(pictures.flatten(0, 1), landmarks.flatten(0, 1), generator, share=1.0)
+    flipped = 0
+    for picture, points in zip(zoomed, moved, strict=True):
+        if (points.abs() > 0.95).any():
+            continue  # the window left the dot out
+        brightest = int(picture.sum(0).argmax())
+        found = (torch.tensor([brightest % size, brightest // size]) + 0.5) / size * 2 - 1
+        side = 36 if (points[36] - found).norm() < (points[45] - found).norm() else 45
+        assert (points[side] - found).abs().max() < 2.5 * 2 / size
+        flipped += side == 45
+    assert 0 < flipped < count
+
+
+def test_a_guided_keypoint_is_drawn_to_the_mean_of_its_landmarks() -> None:
+    landmarks = torch.full((2, 68, 2), float("nan"))
+    landmarks[0, 37], landmarks[0, 38] = torch.tensor([0.2, 0.0]), torch.tensor([0.4, 0.0])
+    keypoints = torch.zeros(2, 3, 2, requires_grad=True)
+    loss = losses.guide(keypoints, landmarks, [[], [37, 38]])
+    assert float(loss.detach()) == pytest.approx(0.3 / 4)  # one coordinate of two, in one picture of two
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert keypoints.grad is not None
+    assert keypoints.grad.isfinite().all()
+    assert (keypoints.grad != 0).nonzero().tolist() == [[0, 1, 0]]
+
+
+def test_guided_keypoints_may_meet_free_ones_may_not() -> None:
+    together = torch.zeros(1, 3, 2)
+    assert float(losses.keypoint_spread(together, [True, True, True])) == 0
+    assert float(losses.keypoint_spread(together, [True, True])) > 0
+
+
+def test_the_face_counts_more_where_it_is_known() -> None:
+    flat = torch.ones(2, 1, 64, 64)
+    landmarks = torch.tensor([[[0.5, 0.5]], [[float("nan")] * 2]])
+    weights = losses.face_focus(flat, landmarks, 3.0)
+    assert torch.allclose(weights.mean((1, 2, 3)), torch.ones(2))
+    assert float(weights[0, 0, 48, 48]) > 3 * float(weights[0, 0, 5, 5])
+    assert torch.allclose(weights[1], torch.ones(1, 64, 64))
 
 
 def test_zoom_shows_a_window_of_the_picture() -> None:
     ramp = torch.linspace(0, 1, 64).expand(8, 3, 64, 64)
-    untouched = zoom_some(ramp, torch.Generator().manual_seed(0), share=0.0)
+    nothing = torch.zeros(8, 68, 2)
+    untouched, _ = zoom_some(ramp, nothing, torch.Generator().manual_seed(0), share=0.0)
     assert torch.allclose(untouched, ramp, atol=1e-5)
-    zoomed = zoom_some(ramp, torch.Generator().manual_seed(0), share=1.0)
+    zoomed, _ = zoom_some(ramp, nothing, torch.Generator().manual_seed(0), share=1.0)
     spans = zoomed[:, 0, 0, -1] - zoomed[:, 0, 0, 0]
     assert (spans < 0.999).all()
     assert (spans > 0.65).all()

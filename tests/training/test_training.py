@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from talkcodec.errors import ConfigError, MediaError, ModelError
+from talkcodec.errors import ConfigError, MediaError, ModelError, UsageError
 from talkcodec.model.config import preset
 from talkcodec.model.files import load_model
 from talkcodec.sample import sample_path
 from talkcodec.training.command import train
 from talkcodec.training.config import LossWeights, Stage, TrainingConfig, load_config
 from talkcodec.training.data import Clip, Pairs, build_cache, load_cache
+from talkcodec.training.landmarks import LandmarkTracker
 from talkcodec.training.trainer import Trainer
 
 CONFIGS = Path(__file__).parents[2] / "talkcodec" / "training" / "configs"
@@ -109,9 +110,36 @@ def test_a_checkpoint_of_another_model_is_refused(clips: list[Clip], tmp_path: P
 
 def test_pairs_depend_on_seed_and_step_alone(clips: list[Clip]) -> None:
     first, again = Pairs(clips, 7).batch(11, 3), Pairs(clips, 7).batch(11, 3)
-    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(first, again, strict=True))
     assert (Pairs(clips, 7).batch(12, 3)[1] != first[1]).any()
     assert (Pairs(clips, 7, rank=1).batch(11, 3)[1] != first[1]).any()
+
+
+def test_a_stage_without_pictures_draws_the_keypoints_to_their_landmarks(clips: list[Clip], tmp_path: Path) -> None:
+    marks = np.zeros((len(clips[0].frames), 68, 2), np.float32)
+    marks[:, 30] = 0.5
+    guided = [dataclasses.replace(clip, landmarks=marks) for clip in clips]
+    stage = Stage(
+        size=64, steps=30, batch=4, rate=3e-3, warmup=1, weights=LossWeights(reconstruction=0.0, guide=20.0)
+    )
+    config = dataclasses.replace(small(), stages=(stage,), guide=((), (30,)), zoom_share=0.0)
+    with pytest.raises(ConfigError, match="--landmarks"):
+        Trainer(config, clips, [], tmp_path)
+    trainer = Trainer(config, guided, [], tmp_path)
+    terms = []
+    generator = {n: p.clone() for n, p in trainer.network.generator.named_parameters()}
+    trainer.run(lambda progress: terms.append(progress.terms["guide"]))
+    assert terms[-1] < 0.5 * terms[0]
+    assert all(torch.equal(p, generator[n]) for n, p in trainer.network.generator.named_parameters())
+
+
+def test_a_missing_or_broken_landmark_model_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
+    with pytest.raises(UsageError, match="face_recognition_models"):
+        LandmarkTracker(tmp_path / "missing.dat")
+    (tmp_path / "bad.dat").write_bytes(b"nothing")
+    with pytest.raises(UsageError, match="shape predictor"):
+        LandmarkTracker(tmp_path / "bad.dat")
 
 
 def test_bad_clips_are_skipped_and_named(videos: Path, tmp_path: Path) -> None:
@@ -146,6 +174,7 @@ def test_shipped_configurations_load() -> None:
         ("[[stages]]\nsize = 100", "multiple of 64"),
         ("model = 'big'", "no preset"),
         ("precision = 'fp8'", "fp8"),
+        ("guide = [[68]]", "landmarks 0 to 67"),
         ("model = [", "not TOML"),
         ("[[stages]]\nweights = { sharp = 1 }", "unknown sharp"),
     ],
