@@ -26,15 +26,14 @@ from talkcodec.bitstream.messages import MAX_PIECE_BYTES
 from talkcodec.clock import ticks
 from talkcodec.codec import AccessUnit, Decoder, Encoder, EncoderConfig, accept_hello, hello_for
 from talkcodec.errors import MediaError
+from talkcodec.session import ReceiverConfig
 from talkcodec.types import Motion, Picture
 
 __all__ = ["KeypointsOnly", "code_talkcodec", "model_sha256"]
 
 Frames = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
-_REPORT_INTERVAL_S = 1.5
-_EARLY_REPORTS = 2
-"""A receiver reports each 1.5 s, and twice more at the start (talkcodec.session.receiver, ReceiverConfig)."""
+_REPORTS = ReceiverConfig()
 
 
 class KeypointsOnly:
@@ -129,7 +128,7 @@ def _traffic(units: list[AccessUnit], bundle: int, duration_s: float) -> Traffic
     keyframes = [unit for unit in units if unit.keyframe is not None]
     pieces = [serialize(piece) for unit in keyframes for piece in _pieces(unit)]
     bundles = [serialize(message) for message in _bundles(units, bundle)]
-    reports = _EARLY_REPORTS + int(duration_s / _REPORT_INTERVAL_S)
+    reports = _REPORTS.early_reports + int(duration_s * 1000 / _REPORTS.report_ms)
     report = serialize(ReceiverReport(1000, (1 << 64) - 1, 1000, 0, 900, 40_000, 20, 1000))
     acknowledgements = [serialize(KeyframeAck(unit.reference_id)) for unit in keyframes]
     keyframe_bytes = sum(len(unit.keyframe or b"") for unit in keyframes)

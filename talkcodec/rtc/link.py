@@ -29,10 +29,11 @@ from talkcodec.bitstream import (
     serialize,
 )
 from talkcodec.errors import BitstreamError, ClosedError, ConfigError, MismatchError, PeerError
+from talkcodec.rtc.acknowledgements import delay_acknowledgements
 from talkcodec.rtc.receiving import ReceivingEnd
 from talkcodec.rtc.sending import SendingEnd
 from talkcodec.session import Channel, Limits, agree, bye_for
-from talkcodec.session.rate import MESSAGE_OVERHEAD_BYTES
+from talkcodec.session.rate import ACKNOWLEDGEMENT_BYTES, MESSAGE_OVERHEAD_BYTES
 
 __all__ = ["CLOCK_EXTRA", "PERIOD_EXTRA", "IceServer", "Link", "LinkConfig", "Traffic", "clock_id", "extra",
            "frame_period_ticks", "new_connection"]
@@ -91,12 +92,14 @@ class Traffic:
     @property
     def wire_up_bytes(self) -> int:
         """Estimated bytes on the wire from here: our messages, and acknowledgements of the peer's."""
-        return self.sent_bytes + MESSAGE_OVERHEAD_BYTES * (self.sent_messages + self.received_messages)
+        acknowledgements = round(ACKNOWLEDGEMENT_BYTES * self.received_messages)
+        return self.sent_bytes + MESSAGE_OVERHEAD_BYTES * self.sent_messages + acknowledgements
 
     @property
     def wire_down_bytes(self) -> int:
         """Estimated bytes on the wire to here."""
-        return self.received_bytes + MESSAGE_OVERHEAD_BYTES * (self.sent_messages + self.received_messages)
+        acknowledgements = round(ACKNOWLEDGEMENT_BYTES * self.sent_messages)
+        return self.received_bytes + MESSAGE_OVERHEAD_BYTES * self.received_messages + acknowledgements
 
 
 class SoundSink(Protocol):
@@ -180,6 +183,8 @@ class Link:
             opened.on("message", self._received)
             opened.on("close", lambda: self._end(Bye(BYE_ERROR, "the channel was closed without a goodbye")))
             self._channels[channel] = opened
+        if self.connection.sctp is not None:
+            delay_acknowledgements(self.connection.sctp)
 
     @property
     def silent_s(self) -> float:

@@ -1,9 +1,9 @@
 """Rate control: how many units a message, and how many motion frames a second, from receiver reports.
 
-What counts is the wire, both ways: over a data channel a message of N bytes costs N + 93 bytes, and an acknowledgement
-of 93 bytes comes back for it (IP 20, UDP 8, DTLS 37, SCTP 28; docs/network.md has the measurement). Bundling divides
-that by the number of units and delays the first of them; halving the motion rate halves it and leaves the frames
-between to interpolation at the receiver.
+What counts is the wire, both ways: over a data channel a message of N bytes costs N + 93 bytes (IP 20, UDP 8, DTLS 37,
+SCTP 28), and an acknowledgement of 93 bytes comes back for every second one (docs/network.md has the measurement).
+Bundling divides that by the number of units and delays the first of them; halving the motion rate halves it and leaves
+the frames between to interpolation at the receiver.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from itertools import product
 
 from talkcodec.errors import ConfigError
 
-__all__ = ["MESSAGE_OVERHEAD_BYTES", "Feedback", "RateConfig", "RateControl", "SendPlan"]
+__all__ = ["ACKNOWLEDGEMENT_BYTES", "MESSAGE_OVERHEAD_BYTES", "Feedback", "RateConfig", "RateControl", "SendPlan"]
 
 MESSAGE_OVERHEAD_BYTES = 93
-ACKNOWLEDGEMENT_BYTES = 93
+ACKNOWLEDGEMENT_BYTES = 93 / 2
 ENVELOPE_BYTES = 3
 
 

@@ -72,10 +72,10 @@ def test_rtp_counts_fifty_bytes_for_each_packet_of_at_most_1200():
     assert traffic.wire_down_bytes == 0
 
 
-def test_data_channels_cost_93_bytes_and_an_acknowledgement_a_message():
-    traffic = data_channel_traffic(60, 0, [40, 40], [30])
-    assert traffic.wire_up_bytes == 80 + 2 * 93 + 93
+def test_data_channels_cost_93_bytes_a_message_and_an_acknowledgement_for_two():
+    traffic = data_channel_traffic(60, 0, [40, 40, 40], [30])
+    assert traffic.wire_up_bytes == 120 + 3 * 93 + 93
     assert traffic.wire_down_bytes == 30 + 93 + 2 * 93
     rates = traffic.bitrates_bps(2.0)
     assert rates["payload_bps"] == 240
-    assert rates["wire_bps"] == 4 * (359 + 309)
+    assert rates["wire_bps"] == 4 * (492 + 309)

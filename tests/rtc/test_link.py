@@ -169,3 +169,40 @@ async def test_flood_of_garbage_ends_the_call() -> None:
         await pair.wait_for(lambda: "b" in pair.results)
         assert isinstance(pair.results["b"], ClosedError)
         assert "malformed" in str(pair.results["b"])
+
+
+async def test_every_second_packet_is_acknowledged() -> None:
+    relay = Relay(Impairment(), seed=1)
+    config = SendingConfig(encoder=ENCODER, rate=RateConfig(bundle=1, motion_fps=25))
+    async with connected(relay=relay, config=config) as pair, pair.feeding():
+        await pair.more_pictures(5)
+        assert pair.a.sender is not None
+        sent, back = pair.a.sender.session.counts.bundles_sent, relay.back_count.total_datagrams
+        await pair.wait_for(lambda: pair.a.sender.session.counts.bundles_sent >= sent + 60)
+        bundles = pair.a.sender.session.counts.bundles_sent - sent
+        acknowledgements = relay.back_count.total_datagrams - back
+        assert 0.4 * bundles < acknowledgements < 0.75 * bundles  # reports and ICE's checks go the same way
+
+
+async def test_a_lost_packet_is_acknowledged_at_once_and_an_odd_one_in_time() -> None:
+    async with connected() as pair:
+        sctp = pair.b.connection.sctp
+        assert sctp is not None
+        acknowledged: list[int] = []
+        original = sctp._send_chunk
+
+        async def seen(chunk: object) -> None:
+            if type(chunk).__name__ == "SackChunk":
+                acknowledged.append(sctp._last_received_tsn)
+            await original(chunk)  # type: ignore[arg-type]
+
+        sctp._send_chunk = seen  # type: ignore[method-assign]
+        await asyncio.sleep(0.6)
+        acknowledged.clear()
+        await sctp._send_sack()
+        assert acknowledged == []
+        await pair.wait_for(lambda: len(acknowledged) == 1, 5.0)
+        sctp._sack_misordered.add((sctp._last_received_tsn + 5) % 2**32)
+        await sctp._send_sack()
+        assert len(acknowledged) == 2
+        sctp._sack_misordered.clear()

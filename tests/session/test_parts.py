@@ -184,7 +184,7 @@ def test_rate_control_prefers_little_delay_within_the_budget() -> None:
     assert plan(budget_bps=60_000) == (1, 1)
     assert plan(budget_bps=30_000) == (2, 1)
     assert plan(budget_bps=16_500) == (3, 1)
-    assert plan(budget_bps=10_000, max_added_delay_ms=280) == (3, 2)
+    assert plan(budget_bps=8_000, max_added_delay_ms=280) == (3, 2)
     assert plan(bundle=4) == (4, 1) or plan(bundle=4) == (4, 2)
     assert plan(motion_fps=12.5)[1] == 2
 
