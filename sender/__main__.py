@@ -19,7 +19,10 @@ def main(
         str, typer.Option(help='"sample", "camera", "camera:1", or a video file.', metavar="SOURCE")
     ] = "camera",
     loop: Annotated[bool, typer.Option(help="Start a file again when it ends.")] = False,
-    sound: Annotated[bool, typer.Option(help="Send the file's sound too.")] = True,
+    sound: Annotated[bool, typer.Option(help="Send sound too: the file's, or the microphone's.")] = True,
+    microphone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Microphone; a camera takes the system's unless one is named.")
+    ] = None,
     model: Annotated[str, typer.Option(help="A model's name or .safetensors file.")] = "lite-256",
     engine: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads of the engine.")] = None,
@@ -70,7 +73,7 @@ def main(
             stats=stats,
             quiet=quiet,
         )
-        opened = open_source(source, loop)
+        opened = open_source(source, loop, microphone if sound else "")
         loaded = open_engine(model, engine=engine, threads=threads)  # type: ignore[arg-type]
     except TalkcodecError as error:
         sys.stderr.write(f"error: {error}\n")

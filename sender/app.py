@@ -117,7 +117,7 @@ class SenderApp:
         elapsed_s = 0.0 if self._capture.start_s is None else time.monotonic() - self._capture.start_s
         track = None
         if self._source.has_sound and options.sound:
-            track = SoundTrack(self._source.sound(elapsed_s))
+            track = SoundTrack(self._source.sound(elapsed_s), self._source.live_sound)
             connection.addTransceiver(track, direction="sendonly")
         else:
             connection.addTransceiver("audio", direction="inactive")  # gives the transport its statistics

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 from talkcodec.errors import MediaError, TalkcodecError
-from talkcodec.media import Frame, MediaReader, SoundPacket, read_opus
+from talkcodec.media import Frame, MediaReader, SoundPacket, check_microphone, read_microphone, read_opus
 from talkcodec.sample import sample_path
 from talkcodec.types import Picture
 
-__all__ = ["Camera", "Capture", "Source", "VideoFile", "open_source"]
+__all__ = ["Camera", "Capture", "Source", "VideoFile", "WithMicrophone", "open_source"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ class Source(Protocol):
     name: str
     fps: float
     has_sound: bool
+    live_sound: bool
 
     def frames(self) -> Iterator[Frame]:
         """All frames; a live source blocks until the next."""
@@ -38,6 +39,8 @@ class Source(Protocol):
 
 class VideoFile:
     """A video file, once or again and again."""
+
+    live_sound = False
 
     def __init__(self, path: Path, loop: bool = False) -> None:
         self.name = path.name
@@ -80,7 +83,9 @@ class VideoFile:
 
 
 class Camera:
-    """A camera through OpenCV; no sound (a microphone needs a library that is not among ours)."""
+    """A camera through OpenCV, without sound; see WithMicrophone."""
+
+    live_sound = False
 
     def __init__(self, index: int, fps: float = 25.0) -> None:
         self.name, self.has_sound = f"camera {index}", False
@@ -106,8 +111,51 @@ class Camera:
         return iter(())
 
 
-def open_source(text: str, loop: bool) -> Source:
-    """"sample", "camera", "camera:1", or the path of a video file. Raises MediaError."""
+class WithMicrophone:
+    """A source's pictures and what a microphone hears, instead of the source's own sound."""
+
+    has_sound = live_sound = True
+
+    def __init__(self, source: Source, device: str) -> None:
+        """Raises MediaError when the microphone cannot be opened."""
+        check_microphone(device)
+        self.name, self.fps = f"{source.name} with microphone {device}", source.fps
+        self._source, self._device = source, device
+        self._start_s: float | None = None
+        self._started = threading.Event()
+
+    def frames(self) -> Iterator[Frame]:
+        """The source's frames; the sound's times count from the first call."""
+        if self._start_s is None:
+            self._start_s = time.monotonic()
+            self._started.set()
+        return self._source.frames()
+
+    def sound(self, from_s: float) -> Iterator[SoundPacket]:
+        """What is heard from now on; waits for the pictures to begin."""
+        self._started.wait()
+        assert self._start_s is not None
+        for packet in read_microphone(self._device):
+            yield SoundPacket(packet.time_s - self._start_s, packet.duration_s, packet.data)
+
+
+def open_source(text: str, loop: bool, microphone: str | None = None) -> Source:
+    """"sample", "camera", "camera:1", or the path of a video file; with a microphone, if one is named.
+
+    A camera takes the system's microphone when none is named, and goes without when there is none; microphone "" asks
+    for none. Raises MediaError.
+    """
+    source = _open_pictures(text, loop)
+    if microphone is None and isinstance(source, Camera):
+        try:
+            return WithMicrophone(source, "default")
+        except MediaError as error:
+            logger.warning("%s; calling without sound (another one: --microphone NAME)", error)
+            return source
+    return WithMicrophone(source, microphone) if microphone else source
+
+
+def _open_pictures(text: str, loop: bool) -> Source:
     if text == "sample":
         return VideoFile(sample_path(), loop)
     kind, _, index = text.partition(":")

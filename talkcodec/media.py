@@ -1,6 +1,9 @@
 """Videos in and out through PyAV: pictures with their times, sound as Opus packets, errors as MediaError."""
 
 import logging
+import os
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,12 +18,24 @@ import numpy as np
 from talkcodec.errors import MediaError
 from talkcodec.types import Picture
 
-__all__ = ["OPUS_RATE_HZ", "Frame", "MediaReader", "MediaWriter", "SoundPacket", "read_opus", "read_picture"]
+__all__ = [
+    "OPUS_RATE_HZ",
+    "Frame",
+    "MediaReader",
+    "MediaWriter",
+    "SoundPacket",
+    "check_microphone",
+    "read_microphone",
+    "read_opus",
+    "read_picture",
+]
 
 logger = logging.getLogger(__name__)
 
 OPUS_RATE_HZ = 48_000
 MAX_SIDE_PX = 8192
+_DRIFT_S = 0.1
+_ALSA_CONFIGURATION = "/usr/share/alsa/alsa.conf"
 
 
 class Frame(NamedTuple):
@@ -123,40 +138,101 @@ def read_opus(path: Path | str, bitrate_bps: int = 16_000, channels: int = 1) ->
     with _open(Path(path)) as container:
         if not container.streams.audio:
             return
-        audio = container.streams.audio[0]
         start_s = 0.0
         if container.streams.video:
             video = container.streams.video[0]
             start_s = float((video.start_time or 0) * (video.time_base or 0))
-        layout = "mono" if channels == 1 else "stereo"
-        encoder = av.AudioCodecContext.create("libopus", "w")
-        encoder.sample_rate, encoder.layout, encoder.format = OPUS_RATE_HZ, layout, "s16"
-        encoder.bit_rate = bitrate_bps
-        encoder.options = {"application": "voip", "frame_duration": "20"}
-        resampler = av.AudioResampler("s16", layout, OPUS_RATE_HZ, frame_size=OPUS_RATE_HZ // 50)
+        encoder = _OpusEncoder(bitrate_bps, channels)
         offset_s: float | None = None
-        samples = 0
         try:
-            for decoded in container.decode(audio):
+            for decoded in container.decode(container.streams.audio[0]):
                 if offset_s is None:
                     offset_s = (decoded.time or 0.0) - start_s
-                decoded.pts = None
-                for frame in resampler.resample(decoded):
-                    frame.pts, frame.time_base = samples, Fraction(1, OPUS_RATE_HZ)
-                    samples += frame.samples
-                    yield from _packets(encoder.encode(frame), offset_s)
+                yield from encoder.encode(decoded, offset_s)
         except (av.FFmpegError, ValueError) as error:
-            logger.warning("the sound of %s is damaged: read up to %.2f s (%s)", path, samples / OPUS_RATE_HZ, error)
+            logger.warning("the sound of %s is damaged: read up to %.2f s (%s)", path, encoder.length_s, error)
         if offset_s is not None:
             with suppress(av.FFmpegError):
-                yield from _packets(encoder.encode(None), offset_s)
+                yield from encoder.encode(None, offset_s)
 
 
-def _packets(packets: "list[av.Packet[Any]]", offset_s: float) -> Iterator[SoundPacket]:
-    for packet in packets:
-        time_s = (packet.pts or 0) / OPUS_RATE_HZ + offset_s
-        if time_s >= 0:  # the encoder's look-ahead lies before the start
-            yield SoundPacket(time_s, 0.02, bytes(packet))
+def read_microphone(device: str = "default", bitrate_bps: int = 16_000) -> Iterator[SoundPacket]:
+    """What a microphone hears as 20 ms Opus packets, until the iterator is closed; times on the monotonic clock.
+
+    device: a name of the system's sound interface (ALSA, AVFoundation, DirectShow; "plughw:0" under ALSA), or
+    INTERFACE:DEVICE with any input of FFmpeg. Raises MediaError when it cannot be opened, or breaks off.
+    """
+    encoder = _OpusEncoder(bitrate_bps, 1)
+    offset_s: float | None = None
+    with _open_microphone(device) as container:
+        try:
+            for decoded in container.decode(container.streams.audio[0]):
+                heard_s = time.monotonic() - decoded.samples / decoded.sample_rate
+                # The sound card's clock is not ours: start anew when they have drifted apart, or the machine slept.
+                if offset_s is None or abs(heard_s - offset_s - encoder.length_s) > _DRIFT_S:
+                    offset_s = heard_s - encoder.length_s
+                yield from encoder.encode(decoded, offset_s)
+        except (av.FFmpegError, ValueError) as error:
+            raise MediaError(f"the microphone {device} broke off: {error}") from error
+    raise MediaError(f"the microphone {device} delivers no more sound")
+
+
+def check_microphone(device: str) -> None:
+    """Raises MediaError when `read_microphone` could not open this device."""
+    _open_microphone(device).close()
+
+
+def _open_microphone(device: str) -> av.container.InputContainer:
+    interface, known, name = device.partition(":")
+    if not known or interface not in av.formats_available:
+        interface, name = {"darwin": "avfoundation", "win32": "dshow"}.get(sys.platform, "alsa"), device
+    name = {"avfoundation": f":{name}", "dshow": f"audio={name}"}.get(interface, name)
+    if interface == "alsa" and Path(_ALSA_CONFIGURATION).exists():
+        os.environ.setdefault("ALSA_CONFIG_PATH", _ALSA_CONFIGURATION)  # PyAV's own copy looks elsewhere
+    try:
+        container = av.open(name, format=interface)
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise MediaError(f"no microphone {device}: {error}") from error
+    if not container.streams.audio:
+        container.close()
+        raise MediaError(f"{device} gives no sound")
+    return container
+
+
+class _OpusEncoder:
+    """Decoded sound of any rate and layout into 20 ms packets of speech."""
+
+    def __init__(self, bitrate_bps: int, channels: int) -> None:
+        layout = "mono" if channels == 1 else "stereo"
+        self._encoder = av.AudioCodecContext.create("libopus", "w")
+        self._encoder.sample_rate, self._encoder.layout, self._encoder.format = OPUS_RATE_HZ, layout, "s16"
+        self._encoder.bit_rate = bitrate_bps
+        self._encoder.options = {"application": "voip", "frame_duration": "20"}
+        self._resampler = av.AudioResampler("s16", layout, OPUS_RATE_HZ, frame_size=OPUS_RATE_HZ // 50)
+        self._samples = 0
+
+    @property
+    def length_s(self) -> float:
+        """Sound taken so far."""
+        return self._samples / OPUS_RATE_HZ
+
+    def encode(self, decoded: "av.AudioFrame | None", offset_s: float) -> Iterator[SoundPacket]:
+        """The packets that are complete with this frame, offset_s later than its place in all sound; None: the last."""
+        if decoded is None:
+            yield from self._packets(self._encoder.encode(None), offset_s)
+            return
+        decoded.pts = None
+        for frame in self._resampler.resample(decoded):
+            frame.pts, frame.time_base = self._samples, Fraction(1, OPUS_RATE_HZ)
+            self._samples += frame.samples
+            yield from self._packets(self._encoder.encode(frame), offset_s)
+
+    @staticmethod
+    def _packets(packets: "list[av.Packet[Any]]", offset_s: float) -> Iterator[SoundPacket]:
+        for packet in packets:
+            time_s = (packet.pts or 0) / OPUS_RATE_HZ + offset_s
+            if time_s >= 0:  # the encoder's look-ahead lies before the start
+                yield SoundPacket(time_s, 0.02, bytes(packet))
 
 
 class MediaWriter:

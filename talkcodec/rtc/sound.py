@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -20,6 +21,7 @@ from av import AudioFrame, Packet
 
 from talkcodec.bitstream import SoundClock
 from talkcodec.clock import CLOCK_HZ, ticks
+from talkcodec.errors import TalkcodecError
 from talkcodec.media import OPUS_RATE_HZ, SoundPacket
 
 __all__ = ["PlayedSound", "SoundReceiver", "SoundTrack"]
@@ -34,14 +36,15 @@ class SoundTrack(MediaStreamTrack):
     """Sends a source's Opus packets unchanged, each at its time. Silent until `start`.
 
     Drop policy: packets more than 100 ms late are skipped. Memory: 25 packets are read ahead, in a thread.
+    A live source's packets are sent as they come, none ahead.
     """
 
     kind = "audio"
 
-    def __init__(self, packets: Iterator[SoundPacket]) -> None:
+    def __init__(self, packets: Iterator[SoundPacket], live: bool = False) -> None:
         """packets: times count from the start that `start` gives, as those of the pictures."""
         super().__init__()
-        self._source = packets
+        self._source, self._live = packets, live
         self._start_s = 0.0
         self._ahead: deque[SoundPacket] = deque()
         self._started = asyncio.Event()
@@ -61,7 +64,9 @@ class SoundTrack(MediaStreamTrack):
         """End the track."""
         super().stop()
         self._started.set()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        with suppress(RuntimeError):  # stopped before
+            self._thread.submit(getattr(self._source, "close", lambda: None))  # gives a microphone back
+        self._thread.shutdown(wait=False)
 
     async def recv(self) -> "Packet[Any]":
         """The next packet, when it is time for it."""
@@ -73,7 +78,7 @@ class SoundTrack(MediaStreamTrack):
                 await self._read()
             packet = self._ahead.popleft()
             wait_s = self._start_s + packet.time_s - time.monotonic()
-            if wait_s < -_LATE_S:
+            if wait_s < -_LATE_S and not self._live:
                 continue
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
@@ -82,8 +87,12 @@ class SoundTrack(MediaStreamTrack):
     async def _read(self) -> None:
         try:
             read = await asyncio.get_running_loop().run_in_executor(
-                self._thread, lambda: list(islice(self._source, _READ_AHEAD))
+                self._thread, lambda: list(islice(self._source, 1 if self._live else _READ_AHEAD))
             )
+        except TalkcodecError as error:
+            logger.warning("%s: the call goes on without sound", error)
+            self.stop()
+            raise MediaStreamError from error
         except RuntimeError as error:  # the thread is gone: stopped
             raise MediaStreamError from error
         if not read:

@@ -1,12 +1,14 @@
 """Videos in and out: times, sound, odd sizes, and what is not a video."""
 
+import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from talkcodec.errors import MediaError
-from talkcodec.media import MediaReader, MediaWriter, read_opus, read_picture
+from talkcodec.media import MediaReader, MediaWriter, check_microphone, read_microphone, read_opus, read_picture
 from talkcodec.sample import sample_path
 
 
@@ -62,3 +64,19 @@ def test_what_cannot_be_read_or_written_is_a_media_error(tmp_path: Path) -> None
             list(read_opus(path))
     with pytest.raises(MediaError):
         MediaWriter(tmp_path / "none" / "out.mp4", 64, 64)
+
+
+def test_a_live_sound_comes_on_the_monotonic_clock() -> None:
+    before_s = time.monotonic()
+    packets = read_microphone("lavfi:sine=frequency=440:sample_rate=44100,arealtime")
+    some = list(islice(packets, 20))
+    packets.close()  # type: ignore[attr-defined]
+    times = [packet.time_s for packet in some]
+    assert before_s - 0.2 < times[0] <= time.monotonic()
+    assert np.median(np.diff(times)) == pytest.approx(0.02, abs=1e-6)
+
+
+def test_a_missing_microphone_is_named() -> None:
+    for device in ("lavfi:nonsense", "no such device"):
+        with pytest.raises(MediaError, match=f"no microphone {device}"):
+            check_microphone(device)

@@ -18,7 +18,7 @@ from pair import ENCODER
 from receiver.app import ReceiverApp, ReceiverOptions
 from receiver.sinks import GENERATED, FileSink, NullSink, open_sink
 from sender.app import SenderApp, SenderOptions
-from sender.sources import VideoFile, open_source
+from sender.sources import VideoFile, WithMicrophone, open_source
 from talkcodec.errors import ClosedError, MediaError, MismatchError, UsageError
 from talkcodec.media import Frame, MediaWriter, SoundPacket, read_opus
 from talkcodec.rtc.console import ExitCode, exit_code_of
@@ -33,6 +33,7 @@ class Colours:
 
     def __init__(self, sound: bool = False) -> None:
         self.name, self.fps, self.has_sound, self.over = "colours", 20.0, sound, False
+        self.live_sound = False
 
     def frames(self) -> Iterator[Frame]:
         index = 0
@@ -110,6 +111,38 @@ async def test_call_with_sound_ends_with_its_source_and_both_programs_say_done(t
     rows = [json.loads(line) for line in stats.read_text().splitlines()]
     assert rows[-1]["wire_kbps_down"] > rows[-1]["payload_kbps_down"] > 0
     assert rows[-1]["lip_sync_ms_p95"] is not None
+
+
+async def test_call_with_a_microphone_keeps_sound_and_pictures_together() -> None:
+    sink = CountingSink()
+    source = WithMicrophone(Colours(), "lavfi:sine=frequency=440,arealtime")
+    assert source.has_sound
+    async with receiving(sink, once=True) as (app, task):
+        running = asyncio.create_task(sender_for(app, source, seconds=3.0).run())
+        assert await running is ExitCode.DONE
+        assert await task is ExitCode.DONE
+    assert sink.pictures > 10
+    assert sink.sounds > 20
+
+
+def test_a_camera_without_a_microphone_calls_without_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    class FakeCapture:
+        def __init__(self, index: int) -> None: ...
+
+        def isOpened(self) -> bool:  # noqa: N802 (OpenCV's)
+            return True
+
+        def set(self, *what: object) -> None: ...
+
+        def get(self, what: int) -> float:
+            return 30.0
+
+    monkeypatch.setattr("cv2.VideoCapture", FakeCapture)
+    monkeypatch.setattr("talkcodec.media._ALSA_CONFIGURATION", "/nowhere")
+    assert not open_source("camera", loop=False, microphone="").has_sound
+    with pytest.raises(MediaError, match="no microphone lavfi:nonsense"):
+        open_source("camera", loop=False, microphone="lavfi:nonsense")
+    assert open_source("camera", loop=False, microphone="lavfi:sine").has_sound
 
 
 async def test_second_caller_is_refused_while_the_first_talks() -> None:
