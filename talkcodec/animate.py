@@ -41,15 +41,18 @@ def animate_portrait(
     reference = engine.encode_reference(still.picture, source)
     frames = 0
     with MediaReader(driving) as reader:
-        cropped = crop_frames(reader, FaceCropper(size), engine)
+        cropped = crop_frames(reader, size)
         first = next(cropped)
+        second = next(cropped, None)
+        if second is None:
+            raise MediaError(f"{driving} holds one picture, no video; the order is PORTRAIT DRIVING OUT.mp4")
         start = engine.detect(first[1].picture)
         width = 2 * size if beside else size
         has_audio = reader.info.has_audio
         with MediaWriter(out, width, size, reader.info.fps or 25.0, sound=has_audio, comment=GENERATED) as writer:
             for packet in read_opus(driving):
                 writer.write_sound(packet)
-            for time_s, frame in chain([first], cropped):
+            for time_s, frame in chain([first, second], cropped):
                 motion = engine.detect(frame.picture)
                 picture = engine.generate(reference, relative_motion(source, motion, start) if relative else motion)
                 writer.write(np.hstack([frame.picture, picture]) if beside else picture, time_s)

@@ -41,7 +41,7 @@ def animate(
     with MediaReader(driving) as reader:
         total = reader.info.frame_count
     opened = open_model(model, engine)
-    with progress("animating", total) as report:
+    with progress("animating", total, out) as report:
         frames = animate_portrait(
             portrait, driving, out, opened, relative=not absolute, beside=side_by_side, report=report
         )

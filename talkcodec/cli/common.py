@@ -54,13 +54,29 @@ def check_output(path: Path, *inputs: Path | None, suffix: str) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr with the time left; the yielded function takes the number of frames done."""
+def progress(what: str, total: int | None, out: Path) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr with the time left; the yielded function takes the number of frames done.
+
+    Ctrl-C ends the program with 130 and says where the work so far lies.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn())
     console = Console(stderr=True)
+    done_so_far = 0
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total or None)
-        yield lambda done: bar.update(task, completed=done)
+
+        def report(done: int) -> None:
+            nonlocal done_so_far
+            done_so_far = done
+            bar.update(task, completed=done)
+
+        try:
+            yield report
+        except KeyboardInterrupt:
+            kept = f"{done_so_far} frames are in {out}" if done_so_far else "nothing was written"
+            bar.stop()
+            typer.echo(f"talkcodec: interrupted; {kept}", err=True)
+            raise typer.Exit(130) from None

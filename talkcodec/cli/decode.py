@@ -33,12 +33,24 @@ def decode(
     check_output(out, source, side_by_side, suffix=".mp4")
     from talkcodec.convert import decode_recording
 
-    with progress("decoding", None) as report:
+    with progress("decoding", _frames(source), out) as report:
         done = decode_recording(
             source, out, lambda header: _open(header, model, engine), beside=side_by_side, paste=paste, report=report
         )
     damaged = f", {done.concealed} concealed because their unit is damaged" if done.concealed else ""
     typer.echo(f"{out}: {done.frames} frames{damaged}")
+
+
+def _frames(source: Path) -> int | None:
+    """How many frames stand in a recording, for the progress bar; what is wrong with it, decoding says."""
+    from talkcodec.bitstream import RecordedUnit, RecordingReader
+    from talkcodec.errors import TalkcodecError
+
+    try:
+        with source.open("rb") as file:
+            return sum(isinstance(record, RecordedUnit) for record in RecordingReader(file))
+    except (OSError, TalkcodecError):
+        return None
 
 
 def _open(header: "RecordingHeader", model: str | None, engine: EngineKind) -> "Engine":

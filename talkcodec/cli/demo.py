@@ -25,7 +25,7 @@ def demo(
 
     source = video or sample_path()
     out.mkdir(parents=True, exist_ok=True)
-    recording, film, sheet = out / "demo.tkc", out / "side-by-side.mp4", out / "contact-sheet.png"
+    recording, film, sheet = out / "demo.tkc", out / "demo.mp4", out / "contact-sheet.png"
     encode(source, recording, model=model, engine=engine)
     decode(recording, film, side_by_side=source, model=model, engine=engine)
     write_contact_sheet(film, sheet)

@@ -45,8 +45,11 @@ def encode(
     from talkcodec.bitstream import MotionSteps
     from talkcodec.codec import EncoderConfig
     from talkcodec.convert import encode_video
+    from talkcodec.errors import ConfigError
     from talkcodec.media import MediaReader
 
+    if not 0 <= audio_kbps <= 510:
+        raise ConfigError(f"--audio-kbps: got {audio_kbps:g}, expected 0 (no sound) to 510")
     steps = {"keypoint_step": keypoint_step, "jacobian_step": jacobian_step}
     config = EncoderConfig(
         steps=MotionSteps(**{name: value for name, value in steps.items() if value is not None}),
@@ -59,7 +62,7 @@ def encode(
     with MediaReader(source) as reader:
         total = reader.info.frame_count
     opened = open_model(model, engine)
-    with progress("encoding", total) as report:
+    with progress("encoding", total, out) as report:
         done = encode_video(
             source, out, opened, config, crop=crop, audio_bps=round(audio_kbps * 1000), report=report
         )  # fmt: skip

@@ -26,6 +26,9 @@ class FommNetworks:
     generator_bottleneck_blocks: int = 6
     occlusion: bool = True
 
+    def __post_init__(self) -> None:
+        _check_sizes(self)
+
 
 @dataclass(frozen=True, slots=True)
 class LiteNetworks:
@@ -47,6 +50,15 @@ class LiteNetworks:
     bottleneck_blocks: int = 2
     skips: Literal["bottleneck", "deformable"] = "deformable"
     references: int = 1
+
+    def __post_init__(self) -> None:
+        _check_sizes(self)
+        if self.skips not in ("bottleneck", "deformable"):
+            raise ConfigError(f"skips: got {self.skips!r}, expected 'bottleneck' or 'deformable'")
+        if not 1 <= self.references <= 4:
+            raise ConfigError(f"references: got {self.references}, expected 1 to 4")
+        if self.motion_size % 16:
+            raise ConfigError(f"motion_size: got {self.motion_size}, expected a multiple of 16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +85,16 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.architecture not in ("lite", "fomm"):
             raise ConfigError(f"architecture: got {self.architecture!r}, expected 'lite' or 'fomm'")
-        if self.lite.skips not in ("bottleneck", "deformable"):
-            raise ConfigError(f"skips: got {self.lite.skips!r}, expected 'bottleneck' or 'deformable'")
+        for name in ("keypoints", "picture_size"):
+            if type(getattr(self, name)) is not int:
+                raise ConfigError(f"{name}: got {getattr(self, name)!r}, expected a whole number")
         if not 1 <= self.keypoints <= 64:
             raise ConfigError(f"keypoints: got {self.keypoints}, expected 1 to 64")
         if self.picture_size % 64 or not 64 <= self.picture_size <= 1024:
             raise ConfigError(f"picture_size: got {self.picture_size}, expected a multiple of 64 up to 1024")
-        if not 1 <= self.lite.references <= 4:
-            raise ConfigError(f"references: got {self.lite.references}, expected 1 to 4")
-        if self.temperature <= 0 or self.kp_variance <= 0:
-            raise ConfigError("temperature and kp_variance must be above 0")
+        for name in ("temperature", "kp_variance"):
+            if not isinstance(getattr(self, name), int | float) or not 0 < getattr(self, name) <= 1000:
+                raise ConfigError(f"{name}: got {getattr(self, name)!r}, expected a number above 0, at most 1000")
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary: only the sizes of the chosen architecture are kept."""
@@ -103,6 +115,22 @@ class ModelConfig:
         except TypeError as error:
             raise ConfigError(f"model configuration: {error}") from error
         return config
+
+
+def _check_sizes(networks: "FommNetworks | LiteNetworks") -> None:
+    """Widths, depths and scales come from files: bounded, so that no file asks for a network beyond all memory."""
+    for item in fields(networks):
+        value = getattr(networks, item.name)
+        if item.name in ("skips", "occlusion"):
+            continue
+        if item.name.endswith("_scale"):
+            good = isinstance(value, int | float) and 0 < value <= 1
+        elif isinstance(value, tuple):
+            good = 2 <= len(value) <= 8 and all(type(width) is int and 1 <= width <= 4096 for width in value)
+        else:
+            good = type(value) is int and 0 <= value <= 4096
+        if not good:
+            raise ConfigError(f"{item.name}: got {value!r}, which is no size of a network")
 
 
 def _build(cls: type, values: dict[str, Any]) -> Any:

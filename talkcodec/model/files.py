@@ -160,6 +160,10 @@ def check_tensors(network: "nn.Module", tensors: Mapping[str, Any], origin: str)
     faults = [
         f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if keys[3:] else ''})" for what, keys in found if keys
     ]
+    if not faults:
+        endless = [key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+        found_endless = f"{len(endless)} with values that are no numbers ({', '.join(sorted(endless)[:3])})"
+        faults = [found_endless] if endless else []
     if faults:
         raise ModelError(f"{origin} does not fit its configuration: {'; '.join(faults)}")
 

@@ -181,6 +181,10 @@ async def run_call(
         assert b.receiver is not None
         tasks.append(asyncio.create_task(_feed(a.sender, frames, fps)))
         while not b.receiver.session.reference_ids:
+            ended = next((task for task in tasks if task.done()), None)
+            if ended is not None:
+                ended.result()
+                raise ClosedError("the call ended before the first keyframe was there")
             await asyncio.sleep(0.02)
         relay.impair(condition.impairment)
         await asyncio.sleep(warm_up_s)

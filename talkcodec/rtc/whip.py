@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 SDP = "application/sdp"
 MAX_SDP_BYTES = 64 * 1024
 MAX_SDP_LINE_BYTES = 2048
+BODY_TIMEOUT_S = 10.0
 _ANSWER_TIMEOUT_S = 15.0
 
 
@@ -145,7 +146,10 @@ class WhipServer:
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"expected {SDP}\n")
         try:
-            offer = (await request.read()).decode()
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                offer = (await request.read()).decode()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text="the offer did not arrive\n") from None
         except UnicodeDecodeError:
             raise web.HTTPBadRequest(text="the offer is not UTF-8\n") from None
         if self._negotiating.locked():

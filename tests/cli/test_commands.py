@@ -3,6 +3,7 @@
 import contextlib
 import io
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -11,6 +12,7 @@ import pytest
 
 from talkcodec.bitstream import RecordedAudio, RecordedUnit, RecordingReader
 from talkcodec.cli import main
+from talkcodec.codec import Encoder
 from talkcodec.media import MediaReader, MediaWriter, read_opus
 from talkcodec.sample import sample_path
 
@@ -147,6 +149,30 @@ def test_animate_moves_the_portrait_with_the_sound_of_the_driving_video(clip: Pa
     with MediaReader(out) as reader:
         assert reader.info.has_audio
         assert len(list(reader)) == 25
+    swapped = fails("animate", clip, portrait, tmp_path / "swapped.mp4", "--model", MODEL)
+    assert "the order is PORTRAIT DRIVING" in swapped
+    assert not (tmp_path / "swapped.mp4").exists()
+
+
+def test_an_interrupted_encode_says_what_is_kept(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coded = []
+
+    def interrupted(self: Encoder, *arguments: Any, **options: Any) -> Any:
+        coded.append(1)
+        if len(coded) > 5:
+            raise KeyboardInterrupt
+        return encode(self, *arguments, **options)
+
+    encode = Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", interrupted)
+    out = tmp_path / "o.tkc"
+    code, _, said = run("encode", clip, out, "--model", MODEL)
+    assert code == 130
+    assert f"5 frames are in {out}" in said
+    with out.open("rb") as file:
+        assert sum(isinstance(record, RecordedUnit) for record in RecordingReader(file)) == 5
 
 
 def test_help_teaches_and_wrong_use_ends_with_2() -> None:
@@ -171,6 +197,8 @@ def test_missing_file_wrong_suffix_missing_folder(clip: Path, tmp_path: Path) ->
     assert "cannot read" in fails("info", tmp_path / "no.tkc")
     assert "still_quality is 101" in fails("encode", clip, tmp_path / "o.tkc", "--quality", 101)
     assert "no model" in fails("encode", clip, tmp_path / "o.tkc", "--model", "nosuch")
+    for kbps in ("nan", -5):
+        assert "--audio-kbps" in fails("encode", clip, tmp_path / "o.tkc", "--audio-kbps", kbps)
 
 
 def test_output_that_is_the_input_is_refused(clip: Path) -> None:
@@ -184,7 +212,13 @@ def test_no_face_is_said_and_can_be_overridden(tmp_path: Path) -> None:
     with MediaWriter(plain, 128, 96) as writer:
         for number in range(8):
             writer.write(np.full((96, 128, 3), 10 * number, np.uint8), number / 25)
-    assert "no face found" in fails("encode", plain, tmp_path / "o.tkc", "--model", MODEL)
+    assert "--no-crop" in fails("encode", plain, tmp_path / "o.tkc", "--model", MODEL)
+    portrait = tmp_path / "portrait.png"
+    with MediaReader(sample_path()) as reader:
+        cv2.imwrite(str(portrait), cv2.cvtColor(next(iter(reader)).picture, cv2.COLOR_RGB2BGR))
+    said = fails("animate", portrait, plain, tmp_path / "o.mp4", "--model", MODEL)
+    assert "no face found" in said
+    assert "--no-crop" not in said
     assert not (tmp_path / "o.tkc").exists()
     assert run("encode", plain, tmp_path / "o.tkc", "--model", MODEL, "--no-crop")[0] == 0
 

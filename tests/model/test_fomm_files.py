@@ -9,7 +9,7 @@ import torch
 
 from talkcodec.errors import ConfigError, ModelError
 from talkcodec.model.config import FommNetworks, ModelConfig
-from talkcodec.model.files import load_model, read_model_file, save_model
+from talkcodec.model.files import load_model, load_strictly, read_model_file, save_model
 from talkcodec.model.network import Network, build_network
 from talkcodec.model.published import import_published, read_published_config
 
@@ -210,3 +210,12 @@ def test_missing_files_are_named(tmp_path: Path, yaml_file: Path) -> None:
         read_published_config(tmp_path / "nothing.yaml", align_corners=False)
     with pytest.raises(ModelError, match=r"nothing\.pth\.tar"):
         import_published(tmp_path / "nothing.pth.tar", yaml_file, tmp_path / "o.safetensors", licence="MIT")
+
+
+def test_weights_that_are_no_numbers_are_refused() -> None:
+    network = build_network(ModelConfig())
+    tensors = {name: value.clone() for name, value in network.state_dict().items()}
+    load_strictly(network, tensors, "these")
+    tensors["detector.down.0.norm.bias"][0] = float("nan")
+    with pytest.raises(ModelError, match="1 with values that are no numbers"):
+        load_strictly(network, tensors, "these")

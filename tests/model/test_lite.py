@@ -100,5 +100,11 @@ def test_configuration_survives_json_and_refuses_nonsense() -> None:
         ModelConfig(picture_size=100)
     with pytest.raises(ConfigError, match="skips"):
         ModelConfig(lite=LiteNetworks(skips="none"))  # type: ignore[arg-type]
+    for name, value in (("keypoints", "ten"), ("picture_size", 256.0), ("temperature", "warm"), ("kp_variance", -1)):
+        with pytest.raises(ConfigError, match=name):
+            ModelConfig.from_dict({**TINY.to_dict(), name: value})
+    for name, size in (("channels", [1e9]), ("channels", "wide"), ("bottleneck_blocks", -1), ("motion_size", 2**40)):
+        with pytest.raises(ConfigError, match=name):
+            ModelConfig.from_dict({**TINY.to_dict(), "lite": {name: size}})
     with pytest.raises(ConfigError, match="no preset"):
         preset("huge")
