@@ -3,7 +3,6 @@
     data channels -> event loop: ReceiverSession -> worker thread: generate -> on_picture
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec import Decoder, accept_hello
 from talkcodec.errors import BitstreamError, StateError, TalkcodecError
 from talkcodec.rtc.meters import Percentiles
-from talkcodec.rtc.worker import LatestWorker
+from talkcodec.rtc.worker import WorkingEnd
 from talkcodec.session import (
     Kind,
     Limits,
@@ -59,7 +58,7 @@ class PlayedPicture:
     motion: Motion | None = None
 
 
-class ReceivingEnd:
+class ReceivingEnd(WorkingEnd[Shown]):
     """One decoder and one ReceiverSession for one connection.
 
     `on_picture` is called in the worker thread, for every shown frame, in order. Drop policy: one frame waits for the
@@ -80,30 +79,12 @@ class ReceivingEnd:
         self.session: ReceiverSession[int] = ReceiverSession(hello, config.playout, config.session, config.limits)
         self._on_picture = on_picture
         self._same_clock = same_clock
-        self._loop = asyncio.get_running_loop()
-        self._wake: Callable[[], None] = lambda: None
-        self._running = False
         self._last: Picture | None = None
         self.generate_ms = Percentiles()
         self.latency_ms = Percentiles(1024)
         self.keyframe_ready_s: float | None = None
         self.keyframe_bytes = 0
-        self.error: Exception | None = None
-        self._worker: LatestWorker[Shown] = LatestWorker("generate", self._generate, self._generate_failed)
-
-    def start(self, wake: Callable[[], None]) -> None:
-        """The handshake is done. `wake` asks the connection to poll."""
-        self._wake, self._running = wake, True
-
-    def close(self) -> None:
-        """Stop the generator's thread."""
-        self._running = False
-        self._worker.close()
-
-    @property
-    def dropped_frames(self) -> int:
-        """Frames that were due while the generator was still busy with an older one."""
-        return self._worker.replaced
+        super().__init__("generate", self._generate, self._generate_failed)
 
     def receive(self, message: KeyframePiece | MotionBundle, now_ms: float) -> None:
         """A message for this end."""

@@ -3,11 +3,9 @@
     push -> worker thread: crop, encode -> event loop: SenderSession -> data channels
 """
 
-import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,7 +22,7 @@ from talkcodec.bitstream import (
 from talkcodec.clock import ticks
 from talkcodec.codec import AccessUnit, CroppedPicture, Encoder, EncoderConfig, FaceCropper
 from talkcodec.rtc.meters import Percentiles
-from talkcodec.rtc.worker import LatestWorker
+from talkcodec.rtc.worker import WorkingEnd
 from talkcodec.session import Outgoing, RateConfig, SenderConfig, SenderSession
 from talkcodec.session.handshake import decoding_table
 from talkcodec.types import Picture
@@ -70,7 +68,7 @@ class _Encoded:
     keyframe: tuple[int, MotionState, bytes] | None
 
 
-class SendingEnd:
+class SendingEnd(WorkingEnd[_Captured]):
     """One encoder and one SenderSession for one connection; make a new one for the next connection.
 
     `push` may be called from any thread; all else belongs to the event loop. Drop policy: one picture waits for the
@@ -86,9 +84,6 @@ class SendingEnd:
         self._encoder = Encoder(engine, config.encoder)
         self._cropper = cropper or FaceCropper(engine.config.picture_size)
         self._mirror = HeldStates()
-        self._loop = asyncio.get_running_loop()
-        self._wake: Callable[[], None] = lambda: None
-        self._running = False
         self._face_lost = False
         self._wish = threading.Event()  # a keyframe is to be made; cleared by the worker that makes it
         self._wished = False  # the session's present wish was passed on
@@ -98,22 +93,7 @@ class SendingEnd:
         self.face_visible = True
         self.keyframe_sent_s: float | None = None
         self.keyframe_bytes = 0
-        self.error: Exception | None = None
-        self._worker: LatestWorker[_Captured] = LatestWorker("encode", self._encode, self._encode_failed)
-
-    def start(self, wake: Callable[[], None]) -> None:
-        """The handshake is done: pictures count from now on. `wake` asks the connection to poll."""
-        self._wake, self._running = wake, True
-
-    def close(self) -> None:
-        """Stop the encoder's thread."""
-        self._running = False
-        self._worker.close()
-
-    @property
-    def dropped_frames(self) -> int:
-        """Captured frames that the encoder was too slow for."""
-        return self._worker.replaced
+        super().__init__("encode", self._encode, self._encode_failed)
 
     def push(self, picture: Picture, capture_s: float) -> None:
         """A captured frame (H, W, 3) and its time on the monotonic clock. From any thread."""

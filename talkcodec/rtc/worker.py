@@ -1,12 +1,13 @@
 """One thread for heavy work, with a hand-over of one place: the newest job wins, so nothing ever queues up."""
 
+import asyncio
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-__all__ = ["LatestWorker"]
+__all__ = ["LatestWorker", "WorkingEnd"]
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -73,3 +74,28 @@ class LatestWorker(Generic[T]):
             except Exception as error:  # the thread is the last place where it could be seen
                 logger.debug("%s failed", self._thread.name, exc_info=True)
                 self._failed(error)
+
+
+class WorkingEnd(Generic[T]):
+    """What both ends of a stream are: a worker thread beside the event loop on which all else happens."""
+
+    def __init__(self, name: str, work: Callable[[T], None], failed: Callable[[Exception], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._wake: Callable[[], None] = lambda: None
+        self._running = False
+        self.error: Exception | None = None
+        self._worker: LatestWorker[T] = LatestWorker(name, work, failed)
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """The handshake is done. `wake` asks the connection to poll."""
+        self._wake, self._running = wake, True
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._running = False
+        self._worker.close()
+
+    @property
+    def dropped_frames(self) -> int:
+        """Frames that the worker was too slow for: a newer one took their place."""
+        return self._worker.replaced
