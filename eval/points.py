@@ -95,10 +95,13 @@ def _anchor_points() -> list[Point]:
 
 
 def _talkcodec_points() -> list[Point]:
-    """Keyframe quality at full and at half the motion rate, and the papers' condition; `eval ablation` has the rest."""
+    """Keyframe quality at full and at half the motion rate, with one keyframe and with the encoder's own refreshing
+    (0.06 is its default), and the papers' condition; `eval ablation` has the rest."""
     return [
         *(make_point("talkcodec", quality=quality) for quality in (10, 25, 45, 70)),
         *(make_point("talkcodec", quality=quality, every=2, bundle=2) for quality in (10, 25, 45)),
+        *(make_point("talkcodec", quality=quality, refresh=0.06) for quality in (10, 25, 45)),
+        *(make_point("talkcodec", quality=quality, refresh=0.03) for quality in (25, 45)),
         make_point("talkcodec", quality=-1),
     ]
 

@@ -24,6 +24,7 @@ from talkcodec.bitstream import (
     serialize_keyframe,
     serialize_motion,
 )
+from talkcodec.bitstream.tables import available_tables
 from talkcodec.errors import BitstreamError, MismatchError, StateError
 
 from .samples import (
@@ -99,17 +100,18 @@ def test_motion(name):
         unit_from(data + b"\0", unit)
 
 
-def trained_unit() -> tuple[MotionUnit, HeldStates, MotionTable]:
-    """A unit under table 1, from the keyframe."""
+def trained_unit(table_id: int) -> tuple[MotionUnit, HeldStates, MotionTable]:
+    """A unit under a trained table, from the keyframe."""
     held = HeldStates()
     held.add_keyframe(7, MotionState(tuple(range(60))))
     values = tuple(place + (place * 7 % 5 - 2 if place < 12 else 0) for place in range(60))
-    return MotionUnit(1, 0, 7, 0, MotionState(values)), held, load_table(1, 10, True)
+    return MotionUnit(1, 0, 7, 0, MotionState(values)), held, load_table(table_id, 10, True)
 
 
-def test_table_1_keeps_its_meaning():
-    unit, held, table = trained_unit()
-    data = vector("motion-table-1")
+@pytest.mark.parametrize("table_id", available_tables())
+def test_a_trained_table_keeps_its_meaning(table_id):
+    unit, held, table = trained_unit(table_id)
+    data = vector(f"motion-table-{table_id}")
     assert serialize_motion(unit, held, table, STEPS) == data
     back = parse_motion(data, sequence=1, timestamp=0, reference_id=7, lookup=held, table=table, steps=STEPS)
     assert back == unit
@@ -152,7 +154,7 @@ def write_missing() -> None:
     made |= {name: serialize_keyframe(unit, TABLE, STEPS) for name, unit in KEYFRAME_VECTORS.items()}
     made |= {name: serialize_motion(unit, held, TABLE, STEPS) for name, unit in MOTION_VECTORS.items()}
     made["recording"] = write_recording()
-    made["motion-table-1"] = serialize_motion(*trained_unit(), STEPS)
+    made |= {f"motion-table-{n}": serialize_motion(*trained_unit(n), STEPS) for n in available_tables()}
     VECTORS.mkdir(exist_ok=True)
     for name, data in made.items():
         path = VECTORS / f"{name}.bin"
@@ -161,5 +163,6 @@ def write_missing() -> None:
 
 
 def test_no_vector_is_left_over():
-    names = {*MESSAGE_VECTORS, *KEYFRAME_VECTORS, *MOTION_VECTORS, "motion-table-1", "recording"}
+    names = {*MESSAGE_VECTORS, *KEYFRAME_VECTORS, *MOTION_VECTORS, "recording"}
+    names |= {f"motion-table-{n}" for n in available_tables()}
     assert {path.stem for path in VECTORS.glob("*.bin")} == names

@@ -278,5 +278,5 @@ def test_encoder_and_decoder_with_defaults_agree_on_the_trained_table() -> None:
     engine = FakeEngine()
     engine.name = "lite-256"
     engine.config = FakeModelConfig(keypoints=10)
-    assert table_of(engine, EncoderConfig().table_id).table_id == 1
-    assert table_of(engine, DecoderConfig().table_id).table_id == 1
+    assert table_of(engine, EncoderConfig().table_id).table_id == 2
+    assert table_of(engine, DecoderConfig().table_id).table_id == 2
