@@ -298,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("traces", type=Path)
-    parser.add_argument("--table", default="1", help="table id in the package, or a table file (default: %(default)s)")
+    parser.add_argument("--table", default="2", help="table id in the package, or a table file (default: %(default)s)")
     parser.add_argument("--train", type=Path, help="traces to train on, to compare raw Jacobians with the product")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     parser.add_argument("--max-frames", type=int, default=250, help="of each clip (default: %(default)s)")
