@@ -99,9 +99,9 @@ def _talkcodec_points() -> list[Point]:
     (0.06 is its default), and the papers' condition; `eval ablation` has the rest."""
     return [
         *(make_point("talkcodec", quality=quality) for quality in (10, 25, 45, 70)),
-        *(make_point("talkcodec", quality=quality, every=2, bundle=2) for quality in (10, 25, 45)),
-        *(make_point("talkcodec", quality=quality, refresh=0.06) for quality in (10, 25, 45)),
-        *(make_point("talkcodec", quality=quality, refresh=0.03) for quality in (25, 45)),
+        make_point("talkcodec", quality=25, every=2, bundle=2),
+        *(make_point("talkcodec", quality=quality, refresh=0.06) for quality in (25, 45)),
+        make_point("talkcodec", quality=45, refresh=0.03),
         make_point("talkcodec", quality=-1),
     ]
 
