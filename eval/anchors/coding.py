@@ -38,8 +38,7 @@ def code_anchor(clip: Clip, name: str, quality: int, size: int | None = None, ev
     coded_size = (width, height) if size is None else (size, size)
     pictures = [_resized(frame, coded_size, cv2.INTER_AREA) for frame in clip.frames[::every]]
     try:
-        with keep_scheduling():
-            packets = [_bare(name, packet) for packet in _encode(pictures, name, quality, clip.fps / every)]
+        packets = [_bare(name, packet) for packet in _encode(pictures, name, quality, clip.fps / every)]
         decoded = _decode(packets, anchor.decoder)
     except (av.error.FFmpegError, ValueError) as error:
         raise EngineError(f"{name} failed on {clip.name}: {error}") from error
@@ -49,6 +48,7 @@ def code_anchor(clip: Clip, name: str, quality: int, size: int | None = None, ev
     return np.repeat(shown, every, axis=0)[: len(clip.frames)], rtp_traffic([len(packet) for packet in packets])
 
 
+@keep_scheduling()
 def _encode(pictures: list[Frames], name: str, quality: int, fps: Fraction) -> list[bytes]:
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints its settings otherwise, and listens to nothing else
     anchor = ANCHORS[name]

@@ -10,7 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import openvino
+
+import talkcodec.runtime.unreported  # noqa: F401  # isort: skip  # before openvino
+import openvino  # isort: skip
 
 from eval.instruments.base import InstrumentError, align_face
 from talkcodec.types import FloatArray, Picture

@@ -5,7 +5,6 @@ computes in bfloat16 wherever the processor can.
 """
 
 import logging
-import sys
 import tempfile
 import threading
 import warnings
@@ -16,19 +15,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# OpenVINO's converter reports each conversion to its makers over the network unless the user once refused.
-# Without this package it reports nothing (its own fallback).
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import talkcodec.runtime.unreported  # isort: skip  # before openvino
+import openvino
+from openvino import opset13 as ops
 
-import openvino  # noqa: E402
-from openvino import opset13 as ops  # noqa: E402
-
-import talkcodec  # noqa: E402
-from talkcodec.errors import EngineError  # noqa: E402
-from talkcodec.model.files import ModelFile, load_model  # noqa: E402
-from talkcodec.runtime import quantise  # noqa: E402
-from talkcodec.runtime.cache import GraphCache, cache_directory  # noqa: E402
-from talkcodec.types import FloatArray, Motion, Picture  # noqa: E402
+import talkcodec
+from talkcodec.errors import EngineError
+from talkcodec.model.files import ModelFile, load_model
+from talkcodec.runtime import quantise
+from talkcodec.runtime.cache import GraphCache, cache_directory
+from talkcodec.types import FloatArray, Motion, Picture
 
 __all__ = ["OpenVINOBackend"]
 
