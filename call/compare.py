@@ -2,8 +2,8 @@
 
 x264 codes the very squares that talkcodec codes, as a call would (no look-ahead, no B-frames, one keyframe), at
 CRF 42. On talking heads of 256x256 at 25 fps that setting takes 27 kbit/s for a mean error of 0.023 and CRF 51 takes
-16 for 0.037 (docs/evaluation.md has the curves), so 42 is about as true to the camera as a generated picture. Each
-picture costs 50 B of RTP, UDP and IP headers on the wire (40, and 10 of SRTP).
+16 for 0.037 (docs/results.md has the curves), so either is truer to the camera, pixel by pixel, than a generated
+picture. Each picture costs 50 B of RTP, UDP and IP headers on the wire (40, and 10 of SRTP).
 """
 
 from fractions import Fraction

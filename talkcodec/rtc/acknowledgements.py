@@ -22,7 +22,7 @@ def delay_acknowledgements(transport: RTCSctpTransport) -> bool:
     """Acknowledge every second packet, at once when one is missing or came twice; False when that cannot be had."""
     needed = ("_send_sack", "_sack_needed", "_sack_misordered", "_sack_duplicates")
     if not all(hasattr(transport, name) for name in needed):
-        logger.info("this aiortc acknowledges every packet: the call costs a third more")
+        logger.info("this aiortc acknowledges every packet: the call costs a fifth more")
         return False
     _Delayed(transport)
     return True
