@@ -252,16 +252,17 @@ def crop_frames(reader: MediaReader, size: int, follow: bool = True) -> Iterator
     Frames before the face is first found are cut as at that moment, so that the crop need not jump. Raises NoFaceError
     before it yields anything when there is no face in the first seconds.
     """
-    first_crop = _first_face(reader.path, size) if follow else None
-    cropper = FaceCropper(size)
-    found = False
-    for frame in reader:
-        height, width = frame.picture.shape[:2]
-        if first_crop is None:
+    if not follow:
+        for frame in reader:
+            height, width = frame.picture.shape[:2]
             side = min(height, width)
             crop = Crop((width - side) // 2, (height - side) // 2, side)
             yield frame.time_s, CroppedPicture(fit(frame.picture, crop, size), crop, (width, height), False, 0)
-            continue
+        return
+    first_crop = _first_face(reader.path, size)
+    cropper = FaceCropper(size)
+    found = False
+    for frame in reader:
         result = cropper.crop(frame.picture)
         found = found or result.face_found
         if not found:

@@ -7,6 +7,7 @@ as the receiver would hold them, coded and decoded by the real still codec (N, S
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from talkcodec.errors import MediaError, NoFaceError, TalkcodecError
-from talkcodec.training.landmarks import save_array
 from talkcodec.types import Crop, Picture
 
-__all__ = ["Batch", "Clip", "Pairs", "build_cache", "load_cache"]
+__all__ = ["Batch", "Clip", "Pairs", "build_cache", "load_cache", "save_array"]
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +144,13 @@ class Pairs:
             else:
                 landmarks.append(clip.landmarks[[*positions, position]])
         return Batch(np.stack(keyframes), np.stack(frames), np.stack(landmarks))
+
+
+def save_array(path: Path, array: npt.NDArray[np.generic]) -> None:
+    """Whole or not at all: several processes may build one cache, and another may be reading already."""
+    partial = path.with_name(f"{os.getpid()}.{path.name}")
+    np.save(partial, array)
+    partial.replace(path)
 
 
 def _read_square(video: Path, size: int) -> npt.NDArray[np.uint8]:

@@ -3,7 +3,6 @@
 dlib's 68 points (Kazemi and Sullivan, CVPR 2014), smoothed over time; wanted in training alone, never to call.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from talkcodec.errors import UsageError
+from talkcodec.training.data import save_array
 
-__all__ = ["EXPRESSIVE", "MIRRORED", "LandmarkTracker", "add_landmarks", "save_array"]
+__all__ = ["EXPRESSIVE", "MIRRORED", "LandmarkTracker", "add_landmarks"]
 
 LANDMARKS = 68
 SEARCH_EVERY = 4
@@ -107,10 +107,3 @@ def add_landmarks(cache: Path, predictor: Path, report: Callable[[int, int, str]
             save_array(target, tracker.track(np.load(index.with_suffix(".frames.npy"), mmap_mode="r")))
     if report:
         report(len(clips), len(clips), "")
-
-
-def save_array(path: Path, array: npt.NDArray[Any]) -> None:
-    """Whole or not at all: several processes may build one cache, and another may be reading already."""
-    partial = path.with_name(f"{os.getpid()}.{path.name}")
-    np.save(partial, array)
-    partial.replace(path)

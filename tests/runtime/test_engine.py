@@ -22,14 +22,7 @@ from talkcodec.types import Motion, Picture
 MODEL = "untrained:tiny"
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def cache_in_test_folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+pytestmark = pytest.mark.usefixtures("cache_in_test_folder")
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,11 @@ from talkcodec.sample import sample_path
 MODEL = "untrained:tiny"
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+pytestmark = pytest.mark.usefixtures("cache_in_test_folder")
 
 
 @pytest.fixture(autouse=True)
-def cache_in_test_folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantise, "MAX_SAMPLES", 8)
 
 
