@@ -19,11 +19,11 @@ from rich.table import Table
 
 from talkcodec.codec import FaceCropper
 from talkcodec.media import MediaReader
-from talkcodec.rtc.experiment import CallResult, Condition, TracedEngine, run_call
-from talkcodec.rtc.relay import Impairment
+from talkcodec.peer.experiment import CallResult, Condition, TracedEngine, run_call
 from talkcodec.runtime import open_engine
 from talkcodec.sample import sample_path
 from talkcodec.session import RateConfig
+from talkcodec.transport.relay import Impairment
 
 BEGIN, END = "<!-- measured tables: begin -->", "<!-- measured tables: end -->"
 
@@ -122,7 +122,7 @@ def memory_mb() -> float:
 
 async def soak(engine: Any, frames: list[Any], minutes: float, rate: RateConfig, console: Console) -> int:
     """One call of some minutes at 2 % loss; memory and latency are read every tenth of it."""
-    from talkcodec.rtc.experiment import run_call as run
+    from talkcodec.peer.experiment import run_call as run
 
     memory: list[float] = []
 

@@ -14,8 +14,8 @@ import av
 import numpy as np
 from skimage.metrics import structural_similarity
 
-from talkcodec.still import StillCodec, open_still
-from talkcodec.still.av1 import Av1Still
+from talkcodec.picture import StillCodec, open_still
+from talkcodec.picture.av1 import Av1Still
 from talkcodec.types import Picture
 
 

@@ -54,9 +54,9 @@ def main(
     """
     from call.options import CallOptions, Invitation, PageOptions
     from call.program import Program, ProgramOptions
-    from talkcodec.rtc.console import ExitCode, exit_code_of, run_program
-    from talkcodec.rtc.link import IceServer
-    from talkcodec.rtc.whip import WhipConfig
+    from talkcodec.peer.console import ExitCode, exit_code_of, run_program
+    from talkcodec.peer.link import IceServer
+    from talkcodec.peer.signalling import WhipConfig
     from talkcodec.runtime import open_engine
 
     try:

@@ -27,7 +27,7 @@ from call.sound import MicrophoneCoder, PageSound
 from call.stage import Stage
 from talkcodec.clock import CLOCK_HZ
 from talkcodec.errors import BitstreamError
-from talkcodec.rtc.worker import LatestWorker
+from talkcodec.peer.worker import LatestWorker
 from talkcodec.types import Picture
 
 __all__ = ["Browser", "PictureTrack"]

@@ -12,7 +12,7 @@ from typing import Any
 import av
 
 from talkcodec.codec import CroppedPicture
-from talkcodec.rtc.sending import Cropper
+from talkcodec.peer.sending import Cropper
 from talkcodec.types import Picture
 
 __all__ = ["H264_CRF", "H264Cost", "WatchedCropper"]

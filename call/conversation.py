@@ -11,7 +11,7 @@ from call.options import CallOptions, Invitation
 from call.peer import PeerCall
 from call.stage import Stage
 from talkcodec.errors import ClosedError, MismatchError, TalkcodecError
-from talkcodec.rtc.whip import BusyError, RefusedError, WhipCall, WhipServer, is_loopback, whip_post
+from talkcodec.peer.signalling import BusyError, RefusedError, WhipCall, WhipServer, is_loopback, whip_post
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine

@@ -5,7 +5,7 @@ import threading
 import time
 
 from call.stage import Stage
-from sender.sources import Capture, open_source
+from talkcodec.media.sources import Capture, open_source
 from talkcodec.types import Picture
 
 __all__ = ["FileSource"]

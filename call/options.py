@@ -6,8 +6,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from talkcodec.codec import EncoderConfig
 from talkcodec.errors import ConfigError
-from talkcodec.rtc.link import IceServer, LinkConfig
-from talkcodec.rtc.whip import WhipConfig
+from talkcodec.peer.link import IceServer, LinkConfig
+from talkcodec.peer.signalling import WhipConfig
 
 __all__ = ["CALL_FPS", "CallOptions", "Invitation", "PageOptions"]
 

@@ -17,7 +17,7 @@ from talkcodec.bitstream import Bye, Hello, KeyframePiece, KeyframeRequest, Moti
 from talkcodec.clock import CLOCK_HZ
 from talkcodec.codec import FaceCropper, hello_for
 from talkcodec.errors import PeerError
-from talkcodec.rtc.link import (
+from talkcodec.peer.link import (
     CLOCK_EXTRA,
     PERIOD_EXTRA,
     Link,
@@ -26,12 +26,12 @@ from talkcodec.rtc.link import (
     frame_period_ticks,
     new_connection,
 )
-from talkcodec.rtc.receiving import PlayedPicture, ReceivingConfig, ReceivingEnd
-from talkcodec.rtc.sending import Cropper, SendingConfig, SendingEnd
-from talkcodec.rtc.sound import PlayedSound, SoundReceiver
-from talkcodec.rtc.whip import MalformedOfferError
+from talkcodec.peer.receiving import ReceivingConfig, ReceivingEnd
+from talkcodec.peer.sending import Cropper, SendingConfig, SendingEnd
+from talkcodec.peer.signalling import MalformedOfferError
+from talkcodec.peer.sound import SoundReceiver
 from talkcodec.session import FEATURE_AUDIO, Outgoing, SenderConfig
-from talkcodec.types import Picture
+from talkcodec.types import Picture, PlayedPicture, PlayedSound
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine

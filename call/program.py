@@ -13,8 +13,8 @@ from call.options import CallOptions, PageOptions
 from call.server import PageServer
 from call.stage import Stage
 from talkcodec.errors import ConfigError
-from talkcodec.rtc.console import ExitCode, interruptible
-from talkcodec.rtc.whip import is_loopback
+from talkcodec.peer.console import ExitCode, interruptible
+from talkcodec.peer.signalling import is_loopback
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine

@@ -27,7 +27,7 @@ from call.filesource import FileSource
 from call.options import CallOptions, PageOptions
 from call.status import StatusMeter
 from talkcodec.errors import BitstreamError, TalkcodecError, UsageError
-from talkcodec.rtc.whip import MAX_SDP_BYTES, is_loopback, same_key
+from talkcodec.peer.signalling import MAX_SDP_BYTES, is_loopback, same_key
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine

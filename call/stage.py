@@ -16,15 +16,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from call.marks import draw_keypoints, mark_generated
 from call.options import CALL_FPS
 from call.pace import PACES, Pace
-from receiver.sinks import FileSink
 from talkcodec.errors import TalkcodecError
-from talkcodec.rtc.receiving import PlayedPicture
-from talkcodec.rtc.sound import PlayedSound
-from talkcodec.session import Kind
-from talkcodec.types import Picture
+from talkcodec.media.marks import draw_keypoints, mark_generated
+from talkcodec.media.sinks import FileSink
+from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound
 
 __all__ = ["Port", "Stage", "Switches", "Viewer"]
 

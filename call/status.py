@@ -9,8 +9,8 @@ from call.conversation import Conversation
 from call.options import CALL_FPS
 from call.pace import Load, PaceControl
 from call.peer import PeerCall
-from talkcodec.rtc.meters import RateMeter
-from talkcodec.rtc.report import CallMeter
+from talkcodec.peer.meters import RateMeter
+from talkcodec.peer.report import CallMeter
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine

@@ -1,6 +1,6 @@
 """`eval call`: a live call over bad networks, scored on what the viewer saw.
 
-Two real WebRTC peers and a relay run in real time (talkcodec.rtc.experiment); pictures are generated afterwards from
+Two real WebRTC peers and a relay run in real time (talkcodec.peer.experiment); pictures are generated afterwards from
 the motion that was shown, so that the network is judged and not the speed of this machine. A picture is compared with
 the captured frame of its own media time; a frozen one with the frame that was due.
 """
@@ -21,11 +21,10 @@ from eval.metrics import ClipScores, score_clip
 from eval.report.tables import Table
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.errors import ClosedError, MediaError, UsageError
-from talkcodec.rtc.experiment import CallResult, Condition, TracedEngine, run_call
-from talkcodec.rtc.receiving import PlayedPicture
-from talkcodec.rtc.relay import Impairment
-from talkcodec.session import Kind, RateConfig
-from talkcodec.types import Motion
+from talkcodec.peer.experiment import CallResult, Condition, TracedEngine, run_call
+from talkcodec.session import RateConfig
+from talkcodec.transport.relay import Impairment
+from talkcodec.types import Kind, Motion, PlayedPicture
 
 __all__ = ["CONDITIONS", "MODES", "CallRow", "call_table", "load_calls", "measure_call"]
 

@@ -37,10 +37,10 @@ def main(
     together (--once), 130 interrupted.
     """
     from receiver.app import ReceiverApp, ReceiverOptions
-    from receiver.sinks import open_sink
-    from talkcodec.rtc.console import ExitCode, exit_code_of, run_program
-    from talkcodec.rtc.link import IceServer
-    from talkcodec.rtc.whip import WhipConfig, WhipServer
+    from talkcodec.media.sinks import open_sink
+    from talkcodec.peer.console import ExitCode, exit_code_of, run_program
+    from talkcodec.peer.link import IceServer
+    from talkcodec.peer.signalling import WhipConfig, WhipServer
     from talkcodec.runtime import open_engine
 
     try:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from aiortc import MediaStreamTrack, RTCSessionDescription
 from aiortc.exceptions import InvalidStateError
 
-from receiver.sinks import Sink
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec import EncoderConfig, hello_for
 from talkcodec.errors import TalkcodecError
-from talkcodec.rtc.console import ExitCode, exit_code_of, interruptible, status_display
-from talkcodec.rtc.link import (
+from talkcodec.media.sinks import Sink
+from talkcodec.peer.console import ExitCode, exit_code_of, interruptible, status_display
+from talkcodec.peer.link import (
     CLOCK_EXTRA,
     IceServer,
     Link,
@@ -26,12 +26,13 @@ from talkcodec.rtc.link import (
     frame_period_ticks,
     new_connection,
 )
-from talkcodec.rtc.meters import Percentiles
-from talkcodec.rtc.receiving import PlayedPicture, ReceivingConfig, ReceivingEnd
-from talkcodec.rtc.report import CallMeter, StatsFile, status_line
-from talkcodec.rtc.sound import PlayedSound, SoundReceiver
-from talkcodec.rtc.whip import BusyError, MalformedOfferError, WhipConfig, WhipServer
-from talkcodec.session import Kind, ReceiverConfig
+from talkcodec.peer.meters import Percentiles
+from talkcodec.peer.receiving import ReceivingConfig, ReceivingEnd
+from talkcodec.peer.report import CallMeter, StatsFile, status_line
+from talkcodec.peer.signalling import BusyError, MalformedOfferError, WhipConfig, WhipServer
+from talkcodec.peer.sound import SoundReceiver
+from talkcodec.session import ReceiverConfig
+from talkcodec.types import Kind, PlayedPicture, PlayedSound
 
 if TYPE_CHECKING:
     from talkcodec.bitstream import Hello

@@ -48,10 +48,10 @@ def main(
     not fit together, 130 interrupted.
     """
     from sender.app import SenderApp, SenderOptions
-    from sender.sources import open_source
     from talkcodec.codec import EncoderConfig
-    from talkcodec.rtc.console import ExitCode, exit_code_of, run_program
-    from talkcodec.rtc.link import IceServer
+    from talkcodec.media.sources import open_source
+    from talkcodec.peer.console import ExitCode, exit_code_of, run_program
+    from talkcodec.peer.link import IceServer
     from talkcodec.runtime import open_engine
     from talkcodec.session import RateConfig
 

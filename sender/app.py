@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from aiortc import RTCSessionDescription
 
-from sender.sources import Capture, Source
 from talkcodec.bitstream import Bye
 from talkcodec.clock import ticks
 from talkcodec.codec import EncoderConfig, hello_for
 from talkcodec.errors import ClosedError, ConfigError, PeerError
-from talkcodec.rtc.console import ExitCode, interruptible, status_display
-from talkcodec.rtc.link import CLOCK_EXTRA, PERIOD_EXTRA, IceServer, Link, LinkConfig, clock_id, new_connection
-from talkcodec.rtc.report import CallMeter, StatsFile, status_line
-from talkcodec.rtc.sending import SendingConfig, SendingEnd
-from talkcodec.rtc.sound import SoundTrack
-from talkcodec.rtc.whip import BusyError, RefusedError, whip_post
+from talkcodec.media.sources import Capture, Source
+from talkcodec.peer.console import ExitCode, interruptible, status_display
+from talkcodec.peer.link import CLOCK_EXTRA, PERIOD_EXTRA, IceServer, Link, LinkConfig, clock_id, new_connection
+from talkcodec.peer.report import CallMeter, StatsFile, status_line
+from talkcodec.peer.sending import SendingConfig, SendingEnd
+from talkcodec.peer.signalling import BusyError, RefusedError, whip_post
+from talkcodec.peer.sound import SoundTrack
 from talkcodec.session import FEATURE_AUDIO, RateConfig, SenderConfig
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sender.sources import VideoFile
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.errors import TalkcodecError
 from talkcodec.media import MediaReader, MediaWriter, read_opus
+from talkcodec.media.sources import VideoFile
 from talkcodec.sample import sample_path
 from talkcodec.types import Picture
 

@@ -1,17 +1,19 @@
 """The words that every layer shares: plain values, numpy and the standard library only."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Crop", "FloatArray", "Motion", "Picture"]
+__all__ = ["Crop", "FloatArray", "Kind", "Motion", "Picture", "PlayedPicture", "PlayedSound", "SoundArray"]
 
 Picture = npt.NDArray[np.uint8]
 """A decoded image, (H, W, 3) uint8 RGB."""
 
 FloatArray = npt.NDArray[np.float32]
+SoundArray = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +34,34 @@ class Crop(NamedTuple):
     x: int
     y: int
     size: int
+
+
+class Kind(Enum):
+    """Where a shown frame came from."""
+
+    EXACT = "exact"
+    CONCEALED = "concealed"
+    FROZEN = "frozen"
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedPicture:
+    """A picture to show. picture: (S, S, 3), the previous one again when kind is frozen. timestamp: 90 kHz media
+    time. shown_s: when it was ready, monotonic clock. latency_ms: since its capture, None where the clocks differ.
+    motion: what the picture was generated from."""
+
+    picture: Picture
+    timestamp: int
+    kind: Kind
+    shown_s: float
+    latency_ms: float | None
+    motion: Motion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedSound:
+    """Decoded sound: samples (n,) int16 mono at 48 kHz, 90 kHz time of the first, arrival on the monotonic clock."""
+
+    samples: SoundArray
+    timestamp: int
+    arrived_s: float

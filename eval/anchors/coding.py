@@ -14,7 +14,7 @@ from eval.anchors.settings import ANCHORS
 from eval.clips import Clip
 from eval.wire import Traffic, rtp_traffic
 from talkcodec.errors import ConfigError, EngineError
-from talkcodec.still.av1 import keep_scheduling
+from talkcodec.picture.av1 import keep_scheduling
 
 __all__ = ["code_anchor"]
 

@@ -19,7 +19,7 @@ def code_copy(clip: Clip, quality: int | None) -> tuple[npt.NDArray[np.uint8], T
     first = np.ascontiguousarray(clip.frames[0])
     if quality is None:
         return np.repeat(first[None], len(clip.frames), axis=0), Traffic(0, 0, 0, 0, 0)
-    from talkcodec.still import open_still
+    from talkcodec.picture import open_still
 
     still = open_still("av1")
     data = still.encode(first, quality)

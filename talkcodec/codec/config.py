@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from talkcodec.bitstream import MotionSteps
 from talkcodec.errors import ConfigError
-from talkcodec.still import DEFAULT_QUALITY, STILL_IDS
+from talkcodec.picture import DEFAULT_QUALITY, STILL_IDS
 
 __all__ = ["DecoderConfig", "EncoderConfig"]
 

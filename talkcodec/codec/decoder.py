@@ -11,7 +11,7 @@ from talkcodec.codec.config import DecoderConfig
 from talkcodec.codec.parameters import table_of
 from talkcodec.codec.unit import AccessUnit
 from talkcodec.errors import BitstreamError, StateError
-from talkcodec.still import open_still
+from talkcodec.picture import open_still
 from talkcodec.types import Crop, FloatArray, Motion, Picture
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from talkcodec.codec.config import EncoderConfig
 from talkcodec.codec.parameters import table_of
 from talkcodec.codec.unit import AccessUnit
 from talkcodec.errors import ConfigError, UsageError
-from talkcodec.still import STILL_IDS, open_still
+from talkcodec.picture import STILL_IDS, open_still
 from talkcodec.types import Crop, FloatArray, Motion, Picture
 
 if TYPE_CHECKING:

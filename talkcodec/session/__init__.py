@@ -4,9 +4,9 @@ No I/O and no clock: messages and times go in, messages and frames to show come 
 """
 
 from talkcodec.session.handshake import FEATURE_AUDIO, agree, bye_for
+from talkcodec.session.jitter_buffer import PlayedFrames, PlayoutConfig, Shown
 from talkcodec.session.limits import Limits
 from talkcodec.session.outgoing import Channel, Outgoing
-from talkcodec.session.player import Kind, PlayedFrames, PlayoutConfig, Shown
 from talkcodec.session.rate import RateConfig, SendPlan
 from talkcodec.session.receiver import ReceivedKeyframe, ReceiverConfig, ReceiverCounts, ReceiverSession
 from talkcodec.session.references import ReferenceStore, next_reference_id
@@ -15,7 +15,6 @@ from talkcodec.session.sender import SenderConfig, SenderCounts, SenderSession
 __all__ = [
     "FEATURE_AUDIO",
     "Channel",
-    "Kind",
     "Limits",
     "Outgoing",
     "PlayedFrames",

@@ -19,12 +19,12 @@ from talkcodec.bitstream import (
 )
 from talkcodec.clock import CLOCK_HZ, seq16_add
 from talkcodec.errors import BitstreamError, ConfigError, StateError
+from talkcodec.session.arrivals import Reception
+from talkcodec.session.fragments import KeyframeAssembler
 from talkcodec.session.handshake import decoding_table
-from talkcodec.session.keyframes import KeyframeAssembler
+from talkcodec.session.jitter_buffer import PlayedFrames, Player, PlayoutConfig, Shown, TimedMotion
 from talkcodec.session.limits import Limits
 from talkcodec.session.outgoing import Channel, Outgoing
-from talkcodec.session.player import PlayedFrames, Player, PlayoutConfig, Shown, TimedMotion
-from talkcodec.session.reception import Reception
 from talkcodec.session.references import ReferenceStore
 
 __all__ = ["ReceivedKeyframe", "ReceiverConfig", "ReceiverCounts", "ReceiverSession"]

@@ -15,10 +15,10 @@ from talkcodec.bitstream import (
 )
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.errors import ConfigError
-from talkcodec.session.keyframes import KeyframeTransfer
+from talkcodec.session.fragments import KeyframeTransfer
 from talkcodec.session.limits import Limits
-from talkcodec.session.motion import MotionSender
 from talkcodec.session.outgoing import Channel, Outgoing
+from talkcodec.session.packer import MotionSender
 from talkcodec.session.rate import Feedback, RateConfig, RateControl, SendPlan
 
 __all__ = ["SenderConfig", "SenderCounts", "SenderSession"]

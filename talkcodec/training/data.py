@@ -193,7 +193,7 @@ def _decode(video: Path) -> Iterator[Picture]:
 
 def _degrade(frames: npt.NDArray[np.uint8], count: int, seed: int) -> npt.NDArray[np.uint8]:
     """`count` frames, evenly spread, through the still codec at random qualities."""
-    from talkcodec.still import open_still
+    from talkcodec.picture import open_still
 
     still = open_still("av1")
     random = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ from call.conversation import Conversation, Phase
 from call.options import CallOptions, Invitation
 from call.stage import Stage
 from talkcodec.codec import EncoderConfig
-from talkcodec.rtc.whip import WhipConfig
+from talkcodec.peer.signalling import WhipConfig
 from talkcodec.types import Picture
 
 ENCODER = EncoderConfig(acknowledged=True, refresh_l1=None, still="webp", table_id=0)

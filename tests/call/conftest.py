@@ -3,7 +3,7 @@ from pathlib import Path
 
 for folder in (
     Path(__file__).parent,
-    Path(__file__).parent.parent / "rtc",
+    Path(__file__).parent.parent / "peer",
 ):  # the rtc tests' fake engine serves here too
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

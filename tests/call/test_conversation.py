@@ -11,7 +11,7 @@ from callpair import Side, mean_of, talk, two_sides, wait_for
 from call.conversation import Phase
 from call.options import Invitation
 from talkcodec.errors import ConfigError
-from talkcodec.rtc.whip import WhipConfig, WhipServer
+from talkcodec.peer.signalling import WhipConfig, WhipServer
 
 
 async def test_both_see_each_other_and_one_can_see_itself(tmp_path: Path) -> None:

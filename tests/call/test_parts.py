@@ -9,11 +9,11 @@ import pytest
 from av import AudioFrame
 
 from call.compare import RTP_OVERHEAD_BYTES, H264Cost
-from call.marks import draw_keypoints, mark_generated
 from call.options import CALL_FPS
 from call.pace import PACES, Load, PaceControl
 from call.sound import FRAME_SAMPLES, MicrophoneCoder, OutgoingSound, PageSound
 from talkcodec.bitstream import SoundClock
+from talkcodec.media.marks import draw_keypoints, mark_generated
 from talkcodec.types import Motion
 
 

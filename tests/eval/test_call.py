@@ -6,10 +6,8 @@ import pytest
 from eval.call import CONDITIONS, CallRow, _find_offset, _there_and_back, call_table, load_calls, measure_call
 from eval.instruments import Instruments
 from talkcodec.errors import MediaError
-from talkcodec.rtc.receiving import PlayedPicture
 from talkcodec.runtime import open_engine
-from talkcodec.session import Kind
-from talkcodec.types import Motion
+from talkcodec.types import Kind, Motion, PlayedPicture
 
 
 def test_the_clip_is_played_there_and_back():

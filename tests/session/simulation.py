@@ -22,7 +22,6 @@ from talkcodec.bitstream import (
 from talkcodec.clock import ticks
 from talkcodec.session import (
     Channel,
-    Kind,
     PlayoutConfig,
     RateConfig,
     ReceivedKeyframe,
@@ -32,7 +31,7 @@ from talkcodec.session import (
     Shown,
     next_reference_id,
 )
-from talkcodec.types import Crop, Motion
+from talkcodec.types import Crop, Kind, Motion
 
 KEYPOINTS = 3
 TABLE = generic_table(KEYPOINTS, True)

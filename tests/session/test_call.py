@@ -5,7 +5,8 @@ from simulation import STEPS, TABLE, Call, Network, keyframe, state_at
 
 from talkcodec.bitstream import KeyframeAck, MotionBundle, ReceiverReport, TimeBase
 from talkcodec.clock import ticks
-from talkcodec.session import Channel, Kind, PlayoutConfig, RateConfig, SenderConfig, SenderSession
+from talkcodec.session import Channel, PlayoutConfig, RateConfig, SenderConfig, SenderSession
+from talkcodec.types import Kind
 
 STEP = STEPS.keypoint_step / 4096
 SINGLE = RateConfig(bundle=1, motion_fps=25)

@@ -17,7 +17,8 @@ from talkcodec.bitstream import (
     serialize,
 )
 from talkcodec.errors import BitstreamError
-from talkcodec.session import Kind, Limits, PlayoutConfig, ReceiverSession, SenderSession
+from talkcodec.session import Limits, PlayoutConfig, ReceiverSession, SenderSession
+from talkcodec.types import Kind
 
 u8, u16 = st.integers(0, 255), st.integers(0, 65535)
 u32, u64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)

@@ -5,10 +5,10 @@ import pytest
 from talkcodec.bitstream import Hello, KeyframePiece, MotionSteps
 from talkcodec.errors import BitstreamError, ConfigError, MismatchError, StateError, UsageError
 from talkcodec.session import FEATURE_AUDIO, Limits, RateConfig, ReferenceStore, agree, bye_for, next_reference_id
-from talkcodec.session.keyframes import KeyframeAssembler, KeyframeTransfer
-from talkcodec.session.playout import MediaTime, PlayoutClock
+from talkcodec.session.arrivals import Reception
+from talkcodec.session.fragments import KeyframeAssembler, KeyframeTransfer
+from talkcodec.session.playout_clock import MediaTime, PlayoutClock
 from talkcodec.session.rate import Feedback, RateControl
-from talkcodec.session.reception import Reception
 
 
 def test_reference_in_use_outlives_newer_ones_that_are_not() -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from talkcodec.errors import ConfigError
-from talkcodec.session import Kind, PlayoutConfig, Shown
-from talkcodec.session.player import Player, TimedMotion
-from talkcodec.types import Motion
+from talkcodec.session import PlayoutConfig, Shown
+from talkcodec.session.jitter_buffer import Player, TimedMotion
+from talkcodec.types import Kind, Motion
 
 PERIOD = 3600
 

@@ -9,9 +9,9 @@ from typing import IO
 from aiortc import RTCPeerConnection
 
 from talkcodec.errors import UsageError
-from talkcodec.rtc.link import Link
-from talkcodec.rtc.meters import RateMeter
-from talkcodec.rtc.relay import IP_UDP_BYTES
+from talkcodec.peer.link import Link
+from talkcodec.peer.meters import RateMeter
+from talkcodec.transport.relay import IP_UDP_BYTES
 
 __all__ = ["CallMeter", "CallStats", "StatsFile", "status_line"]
 

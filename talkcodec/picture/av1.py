@@ -23,7 +23,7 @@ import numpy.typing as npt
 from av.video.reformatter import ColorRange
 
 from talkcodec.errors import BitstreamError, EngineError
-from talkcodec.still.codec import DEFAULT_QUALITY, check_coded, check_dimensions, check_encode, check_length
+from talkcodec.picture.still import DEFAULT_QUALITY, check_coded, check_dimensions, check_encode, check_length
 from talkcodec.types import Picture
 
 __all__ = ["Av1Still", "keep_scheduling"]

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from talkcodec.errors import ClosedError, MismatchError, TalkcodecError, UsageError
-from talkcodec.rtc.whip import BusyError, RefusedError
+from talkcodec.peer.signalling import BusyError, RefusedError
 
 __all__ = ["ExitCode", "exit_code_of", "interruptible", "run_program", "status_display"]
 

@@ -12,11 +12,11 @@ from fakes import FakeEngine, WholePicture, colour_at
 
 from talkcodec.bitstream import Bye
 from talkcodec.codec import EncoderConfig, hello_for
-from talkcodec.rtc.link import Link, LinkConfig, new_connection
-from talkcodec.rtc.receiving import PlayedPicture, ReceivingConfig, ReceivingEnd
-from talkcodec.rtc.relay import Relay
-from talkcodec.rtc.sending import SendingConfig, SendingEnd
-from talkcodec.session import Kind
+from talkcodec.peer.link import Link, LinkConfig, new_connection
+from talkcodec.peer.receiving import ReceivingConfig, ReceivingEnd
+from talkcodec.peer.sending import SendingConfig, SendingEnd
+from talkcodec.transport.relay import Relay
+from talkcodec.types import Kind, PlayedPicture
 
 ENCODER = EncoderConfig(acknowledged=True, refresh_l1=None, still="webp", table_id=0)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkcodec.errors import BitstreamError, ConfigError
-from talkcodec.still import MAX_STILL_BYTES, STILL_IDS, StillCodec, open_still
+from talkcodec.picture import MAX_STILL_BYTES, STILL_IDS, StillCodec, open_still
 from talkcodec.types import Picture
 
 

@@ -13,7 +13,7 @@ from fakes import FakeEngine
 from pair import ENCODER
 
 from talkcodec.codec import hello_for
-from talkcodec.rtc.link import IceServer, Link, new_connection
+from talkcodec.peer.link import IceServer, Link, new_connection
 
 TURNSERVER = shutil.which("turnserver")
 

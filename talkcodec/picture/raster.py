@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from talkcodec.errors import BitstreamError, EngineError
-from talkcodec.still.codec import DEFAULT_QUALITY, check_coded, check_dimensions, check_encode, check_length
+from talkcodec.picture.still import DEFAULT_QUALITY, check_coded, check_dimensions, check_encode, check_length
 from talkcodec.types import Picture
 
 __all__ = ["JpegStill", "WebpStill"]

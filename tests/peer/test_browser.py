@@ -16,9 +16,9 @@ from fakes import FakeEngine, WholePicture, colour_at
 from pair import ENCODER
 
 from talkcodec.codec import hello_for
-from talkcodec.rtc.link import Link, new_connection
-from talkcodec.rtc.sending import SendingConfig, SendingEnd
-from talkcodec.rtc.whip import WhipConfig, WhipServer
+from talkcodec.peer.link import Link, new_connection
+from talkcodec.peer.sending import SendingConfig, SendingEnd
+from talkcodec.peer.signalling import WhipConfig, WhipServer
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "call"))

@@ -54,11 +54,11 @@ def open_still(codec: str | int) -> StillCodec:
         codec = names[0]
     # Imported here: PyAV and OpenCV cost a tenth of a second each, and most callers want only one.
     if codec == "av1":
-        from talkcodec.still.av1 import Av1Still
+        from talkcodec.picture.av1 import Av1Still
 
         return Av1Still()
     if codec in STILL_IDS:
-        from talkcodec.still.raster import JpegStill, WebpStill
+        from talkcodec.picture.raster import JpegStill, WebpStill
 
         return WebpStill() if codec == "webp" else JpegStill()
     raise ConfigError(f"unknown still codec {codec!r}, expected one of {', '.join(STILL_IDS)}")

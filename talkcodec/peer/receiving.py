@@ -13,24 +13,15 @@ from talkcodec.bitstream import Hello, KeyframePiece, MotionBundle
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec import Decoder, accept_hello
 from talkcodec.errors import BitstreamError, StateError, TalkcodecError
-from talkcodec.rtc.meters import Percentiles
-from talkcodec.rtc.worker import WorkingEnd
-from talkcodec.session import (
-    Kind,
-    Limits,
-    Outgoing,
-    PlayoutConfig,
-    ReceivedKeyframe,
-    ReceiverConfig,
-    ReceiverSession,
-    Shown,
-)
-from talkcodec.types import Motion, Picture
+from talkcodec.peer.meters import Percentiles
+from talkcodec.peer.worker import WorkingEnd
+from talkcodec.session import Limits, Outgoing, PlayoutConfig, ReceivedKeyframe, ReceiverConfig, ReceiverSession, Shown
+from talkcodec.types import Kind, Picture, PlayedPicture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
 
-__all__ = ["PlayedPicture", "ReceivingConfig", "ReceivingEnd"]
+__all__ = ["ReceivingConfig", "ReceivingEnd"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,20 +33,6 @@ class ReceivingConfig:
     session: ReceiverConfig = field(default_factory=ReceiverConfig)
     playout: PlayoutConfig = field(default_factory=PlayoutConfig)
     limits: Limits = field(default_factory=Limits)
-
-
-@dataclass(frozen=True, slots=True)
-class PlayedPicture:
-    """A picture to show. picture: (S, S, 3), the previous one again when kind is frozen. timestamp: 90 kHz media
-    time. shown_s: when it was ready, monotonic clock. latency_ms: since its capture, None where the clocks differ.
-    motion: what the picture was generated from."""
-
-    picture: Picture
-    timestamp: int
-    kind: Kind
-    shown_s: float
-    latency_ms: float | None
-    motion: Motion | None = None
 
 
 class ReceivingEnd(WorkingEnd[Shown]):

@@ -29,11 +29,11 @@ from talkcodec.bitstream import (
     serialize,
 )
 from talkcodec.errors import BitstreamError, ClosedError, ConfigError, MismatchError, PeerError
-from talkcodec.rtc.acknowledgements import delay_acknowledgements
-from talkcodec.rtc.receiving import ReceivingEnd
-from talkcodec.rtc.sending import SendingEnd
+from talkcodec.peer.receiving import ReceivingEnd
+from talkcodec.peer.sending import SendingEnd
 from talkcodec.session import Channel, Limits, agree, bye_for
 from talkcodec.session.rate import ACKNOWLEDGEMENT_BYTES, MESSAGE_OVERHEAD_BYTES
+from talkcodec.transport.acknowledgements import delay_acknowledgements
 
 __all__ = ["CLOCK_EXTRA", "PERIOD_EXTRA", "IceServer", "Link", "LinkConfig", "Traffic", "clock_id", "extra",
            "frame_period_ticks", "new_connection"]

@@ -10,10 +10,11 @@ from pair import ENCODER, connected, said
 
 from talkcodec.bitstream import Bye, KeyframePiece
 from talkcodec.errors import ClosedError, MismatchError
-from talkcodec.rtc.link import Link, LinkConfig, new_connection
-from talkcodec.rtc.relay import Impairment, Relay
-from talkcodec.rtc.sending import SendingConfig
-from talkcodec.session import Channel, Kind, RateConfig
+from talkcodec.peer.link import Link, LinkConfig, new_connection
+from talkcodec.peer.sending import SendingConfig
+from talkcodec.session import Channel, RateConfig
+from talkcodec.transport.relay import Impairment, Relay
+from talkcodec.types import Kind
 
 
 async def test_pictures_cross_and_resemble_what_was_sent() -> None:

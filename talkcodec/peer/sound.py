@@ -8,13 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, Packet
@@ -23,8 +21,9 @@ from talkcodec.bitstream import SoundClock
 from talkcodec.clock import CLOCK_HZ, ticks
 from talkcodec.errors import TalkcodecError
 from talkcodec.media import OPUS_RATE_HZ, SoundPacket
+from talkcodec.types import PlayedSound
 
-__all__ = ["PlayedSound", "SoundReceiver", "SoundTrack"]
+__all__ = ["SoundReceiver", "SoundTrack"]
 
 logger = logging.getLogger(__name__)
 
@@ -110,15 +109,6 @@ class SoundTrack(MediaStreamTrack):
         sent.pts = round((packet.time_s - self._first) * OPUS_RATE_HZ)
         sent.time_base = Fraction(1, OPUS_RATE_HZ)
         return sent
-
-
-@dataclass(frozen=True, slots=True)
-class PlayedSound:
-    """Decoded sound: samples (n,) int16 mono at 48 kHz, 90 kHz time of the first, arrival on the monotonic clock."""
-
-    samples: npt.NDArray[np.int16]
-    timestamp: int
-    arrived_s: float
 
 
 class SoundReceiver:

@@ -21,8 +21,8 @@ from talkcodec.bitstream import (
 )
 from talkcodec.clock import ticks
 from talkcodec.codec import AccessUnit, CroppedPicture, Encoder, EncoderConfig, FaceCropper
-from talkcodec.rtc.meters import Percentiles
-from talkcodec.rtc.worker import WorkingEnd
+from talkcodec.peer.meters import Percentiles
+from talkcodec.peer.worker import WorkingEnd
 from talkcodec.session import Outgoing, RateConfig, SenderConfig, SenderSession
 from talkcodec.session.handshake import decoding_table
 from talkcodec.types import Picture

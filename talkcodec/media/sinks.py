@@ -15,9 +15,7 @@ import numpy as np
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.errors import MediaError, TalkcodecError, UsageError
 from talkcodec.media import OPUS_RATE_HZ, MediaWriter, SoundPacket
-from talkcodec.rtc.receiving import PlayedPicture
-from talkcodec.rtc.sound import PlayedSound
-from talkcodec.session import Kind
+from talkcodec.types import Kind, PlayedPicture, PlayedSound
 
 __all__ = ["GENERATED", "FileSink", "NullSink", "Sink", "VirtualCameraSink", "WindowSink", "open_sink"]
 

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from talkcodec.errors import ClosedError, ConfigError, UsageError
-from talkcodec.rtc.link import IceServer, new_connection
-from talkcodec.rtc.whip import (
+from talkcodec.peer.link import IceServer, new_connection
+from talkcodec.peer.signalling import (
     BusyError,
     MalformedOfferError,
     RefusedError,

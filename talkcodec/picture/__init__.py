@@ -3,7 +3,7 @@
 AV1 (SVT-AV1 writes, dav1d reads) is the default; WebP and JPEG are there where AV1 is not.
 """
 
-from talkcodec.still.codec import (
+from talkcodec.picture.still import (
     DEFAULT_QUALITY,
     MAX_STILL_BYTES,
     MAX_STILL_SIZE,

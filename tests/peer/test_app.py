@@ -16,16 +16,16 @@ from fakes import FakeEngine, colour_at
 from pair import ENCODER
 
 from receiver.app import ReceiverApp, ReceiverOptions
-from receiver.sinks import GENERATED, FileSink, NullSink, open_sink
 from sender.app import SenderApp, SenderOptions
-from sender.sources import VideoFile, WithMicrophone, open_source
 from talkcodec.errors import ClosedError, MediaError, MismatchError, UsageError
 from talkcodec.media import Frame, MediaWriter, SoundPacket, read_opus
-from talkcodec.rtc.console import ExitCode, exit_code_of
-from talkcodec.rtc.link import LinkConfig
-from talkcodec.rtc.whip import BusyError, RefusedError, WhipConfig
+from talkcodec.media.sinks import GENERATED, FileSink, NullSink, open_sink
+from talkcodec.media.sources import VideoFile, WithMicrophone, open_source
+from talkcodec.peer.console import ExitCode, exit_code_of
+from talkcodec.peer.link import LinkConfig
+from talkcodec.peer.signalling import BusyError, RefusedError, WhipConfig
 from talkcodec.sample import sample_path
-from talkcodec.session import Kind
+from talkcodec.types import Kind
 
 
 class Colours:
@@ -138,7 +138,7 @@ def test_a_camera_without_a_microphone_calls_without_sound(monkeypatch: pytest.M
             return 30.0
 
     monkeypatch.setattr("cv2.VideoCapture", FakeCapture)
-    monkeypatch.setattr("talkcodec.media._ALSA_CONFIGURATION", "/nowhere")
+    monkeypatch.setattr("talkcodec.media.files._ALSA_CONFIGURATION", "/nowhere")
     assert not open_source("camera", loop=False, microphone="").has_sound
     with pytest.raises(MediaError, match="no microphone lavfi:nonsense"):
         open_source("camera", loop=False, microphone="lavfi:nonsense")

@@ -10,24 +10,15 @@ Frames are shown on a regular grid of media time, whatever the rate of motion un
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import numpy as np
 
 from talkcodec.clock import CLOCK_HZ, seq16_add, seq16_gt
 from talkcodec.errors import ConfigError
-from talkcodec.session.playout import MediaTime, PlayoutClock
-from talkcodec.types import Motion
+from talkcodec.session.playout_clock import MediaTime, PlayoutClock
+from talkcodec.types import Kind, Motion
 
-__all__ = ["Kind", "PlayedFrames", "Player", "PlayoutConfig", "Shown", "TimedMotion", "mix_motion"]
-
-
-class Kind(Enum):
-    """Where a shown frame came from."""
-
-    EXACT = "exact"
-    CONCEALED = "concealed"
-    FROZEN = "frozen"
+__all__ = ["PlayedFrames", "Player", "PlayoutConfig", "Shown", "TimedMotion", "mix_motion"]
 
 
 @dataclass(frozen=True, slots=True)

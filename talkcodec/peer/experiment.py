@@ -14,13 +14,13 @@ from aiortc import RTCSessionDescription
 
 from talkcodec.codec import CroppedPicture, EncoderConfig, hello_for
 from talkcodec.errors import ClosedError
-from talkcodec.rtc.link import Link, new_connection
-from talkcodec.rtc.meters import Percentiles
-from talkcodec.rtc.receiving import PlayedPicture, ReceivingConfig, ReceivingEnd
-from talkcodec.rtc.relay import Impairment, Relay, WireCount
-from talkcodec.rtc.sending import SendingConfig, SendingEnd
-from talkcodec.session import Kind, PlayedFrames, RateConfig, SenderConfig
-from talkcodec.types import Crop, Motion, Picture
+from talkcodec.peer.link import Link, new_connection
+from talkcodec.peer.meters import Percentiles
+from talkcodec.peer.receiving import ReceivingConfig, ReceivingEnd
+from talkcodec.peer.sending import SendingConfig, SendingEnd
+from talkcodec.session import PlayedFrames, RateConfig, SenderConfig
+from talkcodec.transport.relay import Impairment, Relay, WireCount
+from talkcodec.types import Crop, Kind, Motion, Picture, PlayedPicture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine, Reference
