@@ -1,8 +1,10 @@
 """Values to units and back: both ends stay in step, whatever is lost; a file can be entered at each keyframe."""
 
 import contextlib
+import hashlib
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -304,3 +306,14 @@ def test_extrapolation_slows_down_to_rest() -> None:
     assert ahead[3] == ahead[4]
     assert extrapolate_motion(before, last, 0, 40) is last
     assert extrapolate_motion(before, last, CONCEAL_MS + 1, 40) is last
+
+
+def test_a_recording_of_an_earlier_version_reads_as_it_did() -> None:
+    """Made at commit f50e946 from 15 frames of the embedded sample; the states are what its own reader said."""
+    data = (Path(__file__).parents[1] / "vectors" / "recording-version-1.tkc").read_bytes()
+    units = list(values_in(data))
+    assert [unit.timestamp for unit in units] == [3600 * number for number in range(15)]
+    assert [unit.keyframe is not None for unit in units] == [number in (0, 8) for number in range(15)]
+    states = np.array([unit.motion.values for unit in units], np.int32)
+    assert states.shape == (15, 60)
+    assert hashlib.sha256(states.tobytes()).hexdigest() == "47b7acb0511eb3c5cb8a839f6ba70dea8e083063b90d1e551bca58ec165ddc12"
