@@ -1,4 +1,4 @@
-"""Coded picture streams: a unit a picture at once, intra pictures when told, and the same pictures at every receiver."""
+"""Coded picture streams: a unit a picture at once, intra pictures when told, the same pictures at every receiver."""
 
 import os
 
