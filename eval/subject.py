@@ -128,7 +128,7 @@ class _Sent:
             self._up.append(len(serialize(bundle)))
             for coded in units_of(bundle, self._first, self._time_base):
                 unit = self._reader.unit(coded)
-                self._payload_bytes += len(coded.motion)
+                self._payload_bytes += len(coded.payload)
                 reference = self._decoder.held.use(unit.reference_id)
                 self.received.append((unit, reference, self._reader.motion(unit)))
             last = seq16_add(self._writer.next_sequence, -1)

@@ -14,6 +14,7 @@ from talkcodec import __version__
 from talkcodec.bitstream import (
     AudioFormat,
     CodedUnit,
+    Layer,
     RecordedAudio,
     RecordingHeader,
     RecordingReader,
@@ -140,7 +141,7 @@ def encode_video(
         if reader.problem:
             raise MediaError(f"{reader.problem}; {frames} frames before it are in {out}")
     return EncodeSummary(
-        frames, keyframes, duration_s, recorder.keyframe_bytes, recorder.motion_bytes, audio_bytes, out.stat().st_size
+        frames, keyframes, duration_s, recorder.keyframe_bytes, recorder.layer_bytes[Layer.MOTION], audio_bytes, out.stat().st_size
     )
 
 

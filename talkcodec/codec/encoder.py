@@ -7,12 +7,13 @@ import numpy as np
 
 from talkcodec.bitstream import KeyframeUnit, MotionState, dequantise, quantise
 from talkcodec.clock import CLOCK_HZ, time32_diff
-from talkcodec.codec.config import EncoderConfig
+from talkcodec.codec.base import BaseDecoder, BaseEncoder
+from talkcodec.codec.config import EncoderConfig, Rung
 from talkcodec.codec.parameters import table_of
 from talkcodec.coding import AccessUnit, HeldReferences, next_reference_id
 from talkcodec.errors import ConfigError, UsageError
 from talkcodec.picture import STILL_IDS, open_still
-from talkcodec.types import Crop, Drive, FloatArray, Motion, Picture
+from talkcodec.types import Base, Crop, Drive, FloatArray, Motion, Picture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine  # not at run time: the codec itself needs no torch
@@ -46,8 +47,11 @@ class Encoder:
         self._table = table_of(engine, self.config.table_id)
         self._still = open_still(self.config.still)
         self._size = engine.config.picture_size
+        self._base = BaseEncoder(self.config.base)
+        self._base_shown = BaseDecoder(self._size)
         self._current: _Reference | None = None
         self._last_state: MotionState | None = None
+        self._last_base: Picture | None = None
         self._newest_seen: _Reference | None = None
         self._next_reference = 0
         self._last_keyframe: int | None = None  # timestamps, 90 kHz
@@ -75,11 +79,14 @@ class Encoder:
                 f"{(self._size, self._size, 3)}: crop and scale it first (FaceCropper)"
             )
         crop = crop or Crop(0, 0, self._size)
+        captured_size = captured_size or (self._size, self._size)
         self._follow_acknowledgements()
+        if self.config.rung is not Rung.MOTION:
+            return self._encode_base(picture, timestamp, force_keyframe, crop, captured_size)
         motion = self._smooth(self._engine.detect(picture), crop)
         keyframe = None
         if force_keyframe or self._keyframe_is_due(timestamp, crop) or self._drifted(picture, motion, crop, timestamp):
-            keyframe = self._make_keyframe(picture, timestamp, crop, captured_size or (self._size, self._size))
+            keyframe = self._make_keyframe(picture, timestamp, crop, captured_size)
         assert self._current is not None
         if keyframe is not None and keyframe.reference_id == self._current.number:
             state = keyframe.state  # the picture that is sent is the picture that is shown
@@ -88,6 +95,26 @@ class Encoder:
             state = quantise(moved, self._table, self.config.steps, self._last_state)
         self._last_state = state
         return AccessUnit(timestamp, self._current.number, state, keyframe)
+
+    def wants(self, timestamp: int) -> bool:
+        """Whether the picture of this time is to be coded: the hybrid and the video rung leave some out."""
+        return self.config.rung is Rung.MOTION or self._base.wants(timestamp)
+
+    def close(self) -> None:
+        """Free the coder of base pictures."""
+        self._base.close()
+
+    def _encode_base(
+        self, picture: Picture, timestamp: int, force_keyframe: bool, crop: Crop, captured_size: tuple[int, int]
+    ) -> AccessUnit:
+        keyframe = None
+        if force_keyframe or self._keyframe_is_due(timestamp, crop) or self._faded(picture, crop, timestamp):
+            keyframe = self._make_keyframe(picture, timestamp, crop, captured_size)
+        assert self._current is not None
+        base = self._base.encode(picture, timestamp, crop)
+        if self.config.refresh_l1 is not None:
+            self._last_base = self._base_shown.decode(base)
+        return AccessUnit(timestamp, self._current.number, keyframe=keyframe, base=base)
 
     def _follow_acknowledgements(self) -> None:
         """Animate the reference that the decoder came to hold last; none when it started again and holds nothing."""
@@ -105,15 +132,27 @@ class Encoder:
         interval_s = self.config.keyframe_interval_s
         return interval_s is not None and _seconds(timestamp, self._last_keyframe) >= interval_s - 1e-3
 
+    def _check_is_due(self, timestamp: int) -> bool:
+        """Whether what the receiver sees is to be looked at now; it costs a generated picture."""
+        assert self._last_keyframe is not None
+        last = self._last_check if self._last_check is not None else self._last_keyframe
+        if self.config.refresh_l1 is None or self.held.offered:
+            return False
+        if _seconds(timestamp, last) < self.config.check_interval_s - 1e-3:
+            return False
+        self._last_check = timestamp
+        return True
+
+    def _refresh_is_allowed(self, timestamp: int) -> bool:
+        assert self._last_keyframe is not None
+        return _seconds(timestamp, self._last_keyframe) >= self.config.min_keyframe_interval_s
+
     def _drifted(self, picture: Picture, motion: Motion, crop: Crop, timestamp: int) -> bool:
         """True when what the receiver sees is bad and no held reference would mend it; may switch the reference."""
         limit = self.config.refresh_l1
         assert self._current is not None
-        assert self._last_keyframe is not None
-        last = self._last_check if self._last_check is not None else self._last_keyframe
-        if limit is None or self.held.offered or _seconds(timestamp, last) < self.config.check_interval_s - 1e-3:
+        if not self._check_is_due(timestamp) or limit is None:
             return False
-        self._last_check = timestamp
         if self._error(picture, motion, crop, self._current) <= limit:
             return False
         others = [held for held in self.held.values() if held is not self._current and held.crop == crop]
@@ -122,7 +161,20 @@ class Encoder:
             if self._error(picture, motion, crop, nearest) <= limit:
                 self._current = nearest
                 return False
-        return _seconds(timestamp, self._last_keyframe) >= self.config.min_keyframe_interval_s
+        return self._refresh_is_allowed(timestamp)
+
+    def _faded(self, picture: Picture, crop: Crop, timestamp: int) -> bool:
+        """True when the last base picture, restored with the reference, is far from what was captured about then."""
+        limit = self.config.refresh_l1
+        if self._last_base is None or not self._check_is_due(timestamp) or limit is None:
+            return False
+        assert self._current is not None
+        if self._last_base.shape[0] >= self._size or self._current.crop != crop:
+            return False
+        flow = self._engine.find_flow(self._current.prepared, self._last_base)
+        drive = Drive(base=Base(self._last_base.astype(np.float32), flow))
+        error = _l1(self._engine.generate(self._current.prepared, drive), picture)
+        return error > limit and self._refresh_is_allowed(timestamp)
 
     def _error(self, picture: Picture, motion: Motion, crop: Crop, reference: _Reference) -> float:
         """Mean absolute error in [0, 1] of the picture that a receiver would generate from this reference."""
@@ -131,7 +183,7 @@ class Encoder:
         steps = self.config.steps
         received = dequantise(quantise(motion, self._table, steps), self._table, steps)
         shown = self._engine.generate(reference.prepared, Drive(received))
-        return float(np.abs(shown.astype(np.int16) - picture).mean() / 255)
+        return _l1(shown, picture)
 
     def _make_keyframe(
         self, picture: Picture, timestamp: int, crop: Crop, captured_size: tuple[int, int]
@@ -188,6 +240,10 @@ class Encoder:
 
 def _blend(new: FloatArray, old: FloatArray, weight: FloatArray) -> FloatArray:
     return np.asarray(new + (old - new) * weight, dtype=np.float32)
+
+
+def _l1(shown: Picture, picture: Picture) -> float:
+    return float(np.abs(shown.astype(np.int16) - picture).mean() / 255)
 
 
 def _distance(a: Motion, b: Motion) -> float:
