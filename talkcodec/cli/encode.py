@@ -35,6 +35,9 @@ def encode(
     smoothing: Annotated[float, typer.Option(help="Calms resting keypoints, 0 to 0.99.")] = 0.0,
     crop: Annotated[bool, typer.Option("--crop/--no-crop", help="Follow the face, or take the middle square.")] = True,
     audio_kbps: Annotated[float, typer.Option(help="Of the Opus sound track; 0 leaves it out.")] = 16.0,
+    audio_track: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Which sound track, 1 for the first; else the default one.")
+    ] = None,
     engine: EngineOption = EngineKind.auto,
 ) -> None:
     """Encode a video to a recording of a few kbit/s.
@@ -64,7 +67,8 @@ def encode(
     opened = open_model(model, engine)
     with progress("encoding", total, out) as report:
         done = encode_video(
-            source, out, opened, config, crop=crop, audio_bps=round(audio_kbps * 1000), report=report
+            source, out, opened, config,
+            crop=crop, audio_bps=round(audio_kbps * 1000), audio_track=audio_track, report=report,
         )  # fmt: skip
     video_kbps = 8e-3 * (done.keyframe_bytes + done.motion_bytes) / done.duration_s
     a_frame = done.motion_bytes / done.frames
