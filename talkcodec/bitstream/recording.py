@@ -51,6 +51,11 @@ class RecordingWriter:
         self._record(serialize(header.hello))
         self._record(records.serialize_header(header))
 
+    @property
+    def bytes_written(self) -> int:
+        """So far, without the sound that waits."""
+        return self._offset
+
     def write_keyframe(self, timestamp: int, data: bytes) -> None:
         """Append a serialized keyframe unit; the bundle that comes next begins with its access unit."""
         body = records.serialize_keyframe_record(timestamp, data)

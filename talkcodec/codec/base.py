@@ -12,7 +12,7 @@ from talkcodec.errors import BitstreamError, ConfigError, StateError
 from talkcodec.picture.stream import StreamSettings, open_decoder, open_encoder
 from talkcodec.types import Crop, Picture
 
-__all__ = ["AV1_STREAM", "BaseConfig", "BaseDecoder", "BaseEncoder"]
+__all__ = ["AV1_STREAM", "BaseConfig", "BaseDecoder", "BaseEncoder", "Pace"]
 
 AV1_STREAM = 1
 """Id of the only coder."""
@@ -38,6 +38,25 @@ class BaseConfig:
             raise ConfigError(f"base quality is {self.quality}, expected 0 to 100")
 
 
+class Pace:
+    """Which pictures of a source are coded, to keep to a frame rate."""
+
+    def __init__(self, fps: float) -> None:
+        self.fps = fps
+        self._last: int | None = None
+
+    def wants(self, timestamp: int) -> bool:
+        """Whether a picture of this 90 kHz time is due."""
+        if self._last is None:
+            return True
+        elapsed = time32_diff(timestamp & 0xFFFFFFFF, self._last & 0xFFFFFFFF)
+        return not 0 <= elapsed < (1 - _TOLERANCE) * CLOCK_HZ / self.fps
+
+    def took(self, timestamp: int) -> None:
+        """The picture of this time is coded."""
+        self._last = timestamp
+
+
 class BaseEncoder:
     """Codes pictures (S, S, 3), reduced; the first one, and each after another crop or size, starts afresh."""
 
@@ -46,7 +65,7 @@ class BaseEncoder:
         self._stream = open_encoder(StreamSettings(quality=config.quality))
         self._number = 0
         self._crop: Crop | None = None
-        self._last: int | None = None
+        self._pace = Pace(config.fps)
         self._afresh = True
 
     @property
@@ -59,14 +78,11 @@ class BaseEncoder:
         if config != self._config:
             self._stream.change(StreamSettings(quality=config.quality))
             self._afresh |= (config.size, config.quality) != (self._config.size, self._config.quality)
-            self._config = config
+            self._config, self._pace.fps = config, config.fps
 
     def wants(self, timestamp: int) -> bool:
         """Whether a picture of this 90 kHz time is to be coded, to keep to `fps`."""
-        if self._last is None:
-            return True
-        elapsed = time32_diff(timestamp & 0xFFFFFFFF, self._last & 0xFFFFFFFF)
-        return not 0 <= elapsed < (1 - _TOLERANCE) * CLOCK_HZ / self._config.fps
+        return self._pace.wants(timestamp)
 
     def encode(self, picture: Picture, timestamp: int, crop: Crop, afresh: bool = False) -> BasePicture:
         """The next coded picture."""
@@ -76,7 +92,8 @@ class BaseEncoder:
         afresh |= self._afresh or crop != self._crop
         data = self._stream.encode(picture, intra=afresh)
         number, self._number = self._number, (self._number + 1) % BASE_NUMBERS
-        self._crop, self._last, self._afresh = crop, timestamp, False
+        self._pace.took(timestamp)
+        self._crop, self._afresh = crop, False
         return BasePicture(number, data, BaseStart(AV1_STREAM, crop) if afresh else None)
 
     def close(self) -> None:

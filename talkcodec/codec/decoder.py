@@ -11,7 +11,7 @@ from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec.base import BaseDecoder
 from talkcodec.codec.config import DecoderConfig
 from talkcodec.codec.parameters import table_of
-from talkcodec.coding import CONCEAL_MS, AccessUnit, HeldReferences, extrapolate_motion
+from talkcodec.coding import AccessUnit, HeldReferences, extrapolate_motion
 from talkcodec.errors import BitstreamError, StateError
 from talkcodec.picture import open_still
 from talkcodec.types import Base, Crop, Drive, Motion, Picture
@@ -67,11 +67,7 @@ class Decoder:
         """
         if unit.keyframe is not None:
             self.hold(unit.keyframe)
-        reference, drive = self.drive(unit)
-        picture = self.generate(reference, drive)
-        if drive.motion is not None:
-            self._history = [*self._history[-1:], _Shown(unit.timestamp, reference, drive.motion)]
-        return picture
+        return self.generate(*self.drive(unit))
 
     def drive(self, unit: AccessUnit) -> tuple[Reference, Drive]:
         """With what, and on which reference, the unit's picture is generated; base pictures are decoded here, in order.
@@ -87,7 +83,9 @@ class Decoder:
             return reference, Drive(base=Base(picture.astype(np.float32), flow))
         state = self.held.keyframe_state(unit.reference_id) if unit.motion is None else unit.motion
         assert state is not None
-        return reference, Drive(dequantise(state, self._table, self.config.steps))
+        motion = dequantise(state, self._table, self.config.steps)
+        self._history = [*self._history[-1:], _Shown(unit.timestamp, reference, motion)]
+        return reference, Drive(motion)
 
     def _in_crop(self, reference: Reference, crop: Crop) -> Reference:
         """The reference as it looks in another crop of the captured frame, as after the crop has moved."""
@@ -134,20 +132,23 @@ class Decoder:
         self._last = (reference, picture)
         return picture
 
-    def conceal(self, timestamp: int) -> Picture:
-        """A picture for an instant whose unit is missing: motion extrapolated for CONCEAL_MS, then frozen.
+    def conceal(self, timestamp: int) -> tuple[Reference, Drive]:
+        """As `drive`, for an instant whose motion unit is missing: extrapolated for CONCEAL_MS, then at rest.
 
-        Raises StateError before the first picture.
+        Raises StateError before the first motion.
         """
-        if self._last is None:
-            raise StateError("nothing was decoded yet, so there is nothing to conceal with")
-        if len(self._history) < 2:
-            return self._last[1]
-        before, last = self._history
+        if not self._history:
+            raise StateError("no motion was decoded yet, so there is nothing to conceal with")
+        before, last = self._history[0], self._history[-1]
         step_ms, age_ms = _ms(last.timestamp, before.timestamp), _ms(timestamp, last.timestamp)
-        if not 0 < age_ms <= CONCEAL_MS or before.reference is not last.reference:
-            return self._last[1]
-        return self.generate(last.reference, Drive(extrapolate_motion(before.motion, last.motion, step_ms, age_ms)))
+        if before.reference is not last.reference:
+            step_ms = 0.0
+        return last.reference, Drive(extrapolate_motion(before.motion, last.motion, step_ms, age_ms))
+
+    @property
+    def reference_shown(self) -> Reference | None:
+        """That of the last picture; None before the first."""
+        return None if self._last is None else self._last[0]
 
     @property
     def crop(self) -> Crop | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from talkcodec.bitstream import KeyframeUnit, MotionState, dequantise, quantise
 from talkcodec.clock import CLOCK_HZ, time32_diff
-from talkcodec.codec.base import BaseDecoder, BaseEncoder
+from talkcodec.codec.base import BaseConfig, BaseDecoder, BaseEncoder
 from talkcodec.codec.config import EncoderConfig, Rung
 from talkcodec.codec.parameters import table_of
 from talkcodec.coding import AccessUnit, HeldReferences, next_reference_id
@@ -99,6 +99,15 @@ class Encoder:
     def wants(self, timestamp: int) -> bool:
         """Whether the picture of this time is to be coded: the hybrid and the video rung leave some out."""
         return self.config.rung is Rung.MOTION or self._base.wants(timestamp)
+
+    @property
+    def base(self) -> BaseConfig:
+        """How base pictures are coded at present."""
+        return self._base.config
+
+    def change_base(self, config: BaseConfig) -> None:
+        """Code base pictures so from the next one on."""
+        self._base.change(config)
 
     def close(self) -> None:
         """Free the coder of base pictures."""

@@ -35,7 +35,9 @@ LADDER = (
 """From the bottom up."""
 
 
-def config_for_rate(bitrate_bps: float, config: EncoderConfig, picture_size: int, rung: Rung | None = None) -> EncoderConfig:
+def config_for_rate(
+    bitrate_bps: float, config: EncoderConfig, picture_size: int, rung: Rung | None = None
+) -> EncoderConfig:
     """The configuration for a rate, all of the stream included; rung: None lets the ladder choose.
 
     Sizes are those of pictures of 256 px, and scale with picture_size. Raises ConfigError for a rate below 1 kbit/s.
