@@ -93,6 +93,9 @@ def rd(
     landmarks: LandmarksOption = "mesh68",
     identity: IdentityOption = "mobilefacenet",
     identity_every: Annotated[int, typer.Option(min=1, help="Embed each n-th frame only.")] = 5,
+    loop: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Play each clip forwards and backwards for so long; 0: once.")
+    ] = 0.0,
     round_trip: Annotated[
         str | None,
         typer.Option(metavar="100ms", help="Measure talkcodec also as in a call with this round trip."),
@@ -112,7 +115,7 @@ def rd(
     if round_trip is not None:
         points = with_round_trip(points, round_trip)
     open_instruments(models, landmarks, identity)  # fail now, not in each process
-    config = RunConfig(frames, size, models, landmarks, identity, identity_every)
+    config = RunConfig(frames, size, models, landmarks, identity, identity_every, loop)
     _measure(find_clips(clips), points, config, output, processes, ray)
     if compressai is not None:
         from eval.compressai import export

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from talkcodec.errors import MediaError
 
-__all__ = ["CLIP_SUFFIXES", "Clip", "as_unit", "find_clips", "read_clip"]
+__all__ = ["CLIP_SUFFIXES", "Clip", "as_unit", "find_clips", "looped", "read_clip"]
 
 CLIP_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".y4m", ".npy")
 
@@ -81,6 +81,15 @@ def read_clip(path: Path, max_frames: int | None = None, size: int | None = None
             )
         frames = np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in frames])
     return Clip(path.stem, frames, fps)
+
+
+def looped(clip: Clip, seconds: float) -> Clip:
+    """The clip played forwards and backwards, again and again, for so long; as it is when it is longer."""
+    count = round(seconds * clip.fps)
+    if count <= len(clip.frames) or len(clip.frames) < 2:
+        return clip
+    back_and_forth = np.r_[0 : len(clip.frames), len(clip.frames) - 2 : 0 : -1]
+    return Clip(clip.name, clip.frames[np.resize(back_and_forth, count)], clip.fps)
 
 
 def _read_array(path: Path, max_frames: int | None) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.float32], Fraction]:

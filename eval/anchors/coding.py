@@ -59,7 +59,7 @@ def _encode(pictures: list[Frames], name: str, quality: int, fps: Fraction) -> l
     context.framerate, context.time_base = fps, 1 / fps
     context.gop_size = 1 << 20
     context.thread_count = 1
-    context.options = dict(anchor.options(quality))
+    context.options = dict(anchor.options(quality, context.width * context.height))
     if anchor.target_bps is not None:
         context.bit_rate = anchor.target_bps
     packets: list[bytes] = []
