@@ -28,7 +28,11 @@ DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
 """Every codec's settings. `crf` is the anchor's quality, coarser is larger; `size` 0 is the clip's own."""
 
 
-_WORDS = {("size", 128): "128x128", ("every", 2): "half rate", ("jacobians", 0): "no Jacobians"}
+_WORDS: Mapping[tuple[str, int | float | str], str] = {
+    ("size", 128): "128x128",
+    ("every", 2): "half rate",
+    ("jacobians", 0): "no Jacobians",
+}
 
 
 @dataclass(frozen=True)

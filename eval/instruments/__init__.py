@@ -1,6 +1,6 @@
 """Measuring instruments by name: landmark detectors for AKD, MKR and jitter, identity networks for AED."""
 
-from eval.instruments.base import IdentityInstrument, InstrumentError, Instruments, LandmarkInstrument
+from eval.instruments.base import IdentityInstrument, Instruments, LandmarkInstrument
 from eval.instruments.find import (
     IDENTITY_NAMES,
     LANDMARK_NAMES,
@@ -15,7 +15,6 @@ __all__ = [
     "LANDMARK_NAMES",
     "Availability",
     "IdentityInstrument",
-    "InstrumentError",
     "Instruments",
     "LandmarkInstrument",
     "available",

@@ -5,7 +5,8 @@ import importlib.util
 from pathlib import Path
 from typing import NamedTuple
 
-from eval.instruments.base import IdentityInstrument, InstrumentError, Instruments, LandmarkInstrument
+from eval.instruments.base import IdentityInstrument, Instruments, LandmarkInstrument
+from talkcodec.errors import ModelError
 
 __all__ = ["IDENTITY_NAMES", "LANDMARK_NAMES", "Availability", "available", "default_folder", "open_instruments"]
 
@@ -44,7 +45,7 @@ def open_instruments(
 ) -> Instruments:
     """Open the named instruments ("none" leaves one out).
 
-    models: folder with local model files; None looks in `default_folder()`. Raises InstrumentError with what to do
+    models: folder with local model files; None looks in `default_folder()`. Raises ModelError with what to do
     when a name is unknown, a package is not installed or a file is missing.
     """
     return Instruments(_open_landmarks(landmarks, models), _open_identity(identity, models))
@@ -90,7 +91,7 @@ def _open_landmarks(name: str, models: Path | None) -> LandmarkInstrument | None
         from eval.instruments.alignment import FaceAlignment
 
         return FaceAlignment()
-    raise InstrumentError(f"unknown landmark instrument {name!r}; known: {', '.join(LANDMARK_NAMES)}")
+    raise ModelError(f"unknown landmark instrument {name!r}; known: {', '.join(LANDMARK_NAMES)}")
 
 
 def _open_identity(name: str, models: Path | None) -> IdentityInstrument | None:
@@ -100,7 +101,7 @@ def _open_identity(name: str, models: Path | None) -> IdentityInstrument | None:
         from eval.instruments.local import MobileFaceNet
 
         return MobileFaceNet(_local("mobilefacenet", models))
-    raise InstrumentError(f"unknown identity instrument {name!r}; known: {', '.join(IDENTITY_NAMES)}")
+    raise ModelError(f"unknown identity instrument {name!r}; known: {', '.join(IDENTITY_NAMES)}")
 
 
 def _local(key: str, models: Path | None) -> Path:
@@ -110,7 +111,7 @@ def _local(key: str, models: Path | None) -> Path:
     path = folder / file.name if folder is not None else None
     if path is None or not path.is_file():
         where = folder or ", ".join(map(str, _DEFAULT_FOLDERS))
-        raise InstrumentError(
+        raise ModelError(
             f"{file.name} is not in {where}: get it from {file.origin} and name its folder with --models, "
             "or leave the metric out with --landmarks none / --identity none"
         )
