@@ -5,7 +5,9 @@ from eval.instruments.find import (
     IDENTITY_NAMES,
     LANDMARK_NAMES,
     Availability,
+    Choice,
     available,
+    choose_instruments,
     default_folder,
     open_instruments,
 )
@@ -14,10 +16,12 @@ __all__ = [
     "IDENTITY_NAMES",
     "LANDMARK_NAMES",
     "Availability",
+    "Choice",
     "IdentityInstrument",
     "Instruments",
     "LandmarkInstrument",
     "available",
+    "choose_instruments",
     "default_folder",
     "open_instruments",
 ]

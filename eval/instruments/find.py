@@ -8,7 +8,16 @@ from typing import NamedTuple
 from eval.instruments.base import IdentityInstrument, Instruments, LandmarkInstrument
 from talkcodec.errors import ModelError
 
-__all__ = ["IDENTITY_NAMES", "LANDMARK_NAMES", "Availability", "available", "default_folder", "open_instruments"]
+__all__ = [
+    "IDENTITY_NAMES",
+    "LANDMARK_NAMES",
+    "Availability",
+    "Choice",
+    "available",
+    "choose_instruments",
+    "default_folder",
+    "open_instruments",
+]
 
 LANDMARK_NAMES = ("mesh68", "face-alignment", "none")
 IDENTITY_NAMES = ("mobilefacenet", "none")
@@ -30,6 +39,14 @@ class Availability(NamedTuple):
     detail: str
 
 
+class Choice(NamedTuple):
+    """Which instruments a measurement uses. missing: for each that was left out, what that costs and how to get it."""
+
+    landmarks: str
+    identity: str
+    missing: tuple[str, ...]
+
+
 def default_folder() -> Path | None:
     """The first folder that holds local model files: ./models, models beside the package, ../shared/models."""
     from eval.instruments.local import FILES
@@ -49,6 +66,25 @@ def open_instruments(
     when a name is unknown, a package is not installed or a file is missing.
     """
     return Instruments(_open_landmarks(landmarks, models), _open_identity(identity, models))
+
+
+def choose_instruments(models: Path | None, landmarks: str | None, identity: str | None) -> Choice:
+    """The instruments that were asked for by name; of the others (None) the usual ones, as far as they are there.
+
+    Where a folder is named (`models`) the usual ones are asked for too: `open_instruments` says what it lacks.
+    """
+    missing = []
+    if landmarks is None:
+        landmarks = LANDMARK_NAMES[0]
+        if models is None and (lack := _lack("mesh", "yunet")):
+            missing.append(f"AKD, MKR and jitter are not measured: {lack}")
+            landmarks = "none"
+    if identity is None:
+        identity = IDENTITY_NAMES[0]
+        if models is None and (lack := _lack("mobilefacenet")):
+            missing.append(f"AED is not measured: {lack}")
+            identity = "none"
+    return Choice(landmarks, identity, tuple(missing))
 
 
 def available(models: Path | None = None) -> list[Availability]:
@@ -111,8 +147,16 @@ def _local(key: str, models: Path | None) -> Path:
     path = folder / file.name if folder is not None else None
     if path is None or not path.is_file():
         where = folder or ", ".join(map(str, _DEFAULT_FOLDERS))
-        raise ModelError(
-            f"{file.name} is not in {where}: get it from {file.origin} and name its folder with --models, "
-            "or leave the metric out with --landmarks none / --identity none"
-        )
+        raise ModelError(f"{file.name} is not in {where}: get it from {file.origin}, and name its folder with --models")
     return path
+
+
+def _lack(*keys: str) -> str:
+    """What is missing of these files and how to get it; empty when nothing is."""
+    lacks = []
+    for key in keys:
+        try:
+            _local(key, None)
+        except ModelError as error:
+            lacks.append(str(error))
+    return "; ".join(lacks)
