@@ -115,7 +115,7 @@ def _read_video(path: Path, max_frames: int | None) -> tuple[list[npt.NDArray[np
             stream = container.streams.video[0]
             fps = Fraction(stream.average_rate or 25)
             for frame in _tolerant(container.decode(stream)):
-                pictures.append(frame.to_ndarray(format="rgb24"))
+                pictures.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
                 if max_frames is not None and len(pictures) == max_frames:
                     break
     except (OSError, av.error.FFmpegError) as error:

@@ -33,10 +33,13 @@ DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
 """Every codec's settings. `crf` is the anchor's quality, coarser is larger; `size` 0 is the clip's own."""
 
 
-_WORDS = {
-    ("size", 128): "128x128", ("size", 96): "96x96", ("every", 2): "half rate", ("every", 3): "third rate",
+_WORDS: Mapping[tuple[str, int | float | str], str] = {
+    ("size", 128): "128x128",
+    ("size", 96): "96x96",
+    ("every", 2): "half rate",
+    ("every", 3): "third rate",
     ("jacobians", 0): "no Jacobians",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,8 +45,11 @@ class Job:
     point: Point
 
 
-def pending_jobs(clips: list[Path], points: list[Point], results: Path) -> list[Job]:
-    """Jobs without a finished row in `results`, clip by clip. Rows with an error, or of other weights, run again.
+def pending_jobs(
+    clips: list[Path], points: list[Point], results: Path, instruments: Collection[str] = ()
+) -> list[Job]:
+    """Jobs without a finished row in `results`, clip by clip. Rows with an error, of other weights, or without one of
+    `instruments` run again.
 
     Raises UsageError when two clips have the same name: rows would not tell them apart.
     """
@@ -56,7 +59,7 @@ def pending_jobs(clips: list[Path], points: list[Point], results: Path) -> list[
     done = set()
     for row in load_rows([results]) if results.exists() else []:
         current = weights.get(row.settings.get("model"), row.model_sha256)
-        if not row.error and row.model_sha256 == current:
+        if not row.error and row.model_sha256 == current and row.instruments.keys() >= set(instruments):
             done.add(row.identity)
     return [Job(clip, point) for clip in clips for point in points if (clip.stem, point.key) not in done]
 

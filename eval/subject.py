@@ -55,6 +55,7 @@ class KeypointsOnly:
         return self._engine.encode_reference(picture, Motion(motion.keypoints, self._identity))
 
     def generate(self, reference: Any, drive: Drive) -> Picture:
+        assert drive.motion is not None
         moved = Drive(Motion(drive.motion.keypoints, self._identity))
         picture: Picture = self._engine.generate(reference, moved)
         return picture

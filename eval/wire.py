@@ -66,7 +66,7 @@ def rtp_traffic(access_unit_bytes: list[int]) -> Traffic:
 def data_channel_traffic(
     payload_bytes: int, keyframe_bytes: int, messages_up: Iterable[int], messages_down: Iterable[int] = ()
 ) -> Traffic:
-    """Messages over data channels; sizes of the messages in each direction, cut where they are too long for a packet."""
+    """Messages over data channels, cut where they are too long for a packet; sizes of those in each direction."""
     up, down = list(_packets(messages_up)), list(_packets(messages_down))
     return Traffic(
         payload_bytes=payload_bytes,
