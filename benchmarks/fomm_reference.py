@@ -32,7 +32,7 @@ from talkcodec.model.files import load_model, save_model
 from talkcodec.model.network import build_network
 from talkcodec.runtime import Engine, open_engine
 from talkcodec.runtime.bench import machine
-from talkcodec.types import FloatArray, Picture
+from talkcodec.types import Drive, FloatArray, Picture
 
 
 def main() -> None:
@@ -159,7 +159,7 @@ def as_published(path: Path, source: Picture) -> Callable[[Picture], FloatArray]
 def ours(engine: Engine, source: Picture) -> Callable[[Picture], FloatArray]:
     """Detect and generate; the source is encoded once."""
     reference = engine.encode_reference(source, engine.detect(source))
-    return lambda picture: engine.generate_float(reference, engine.detect(picture))
+    return lambda picture: engine.generate_float(reference, Drive(engine.detect(picture)))
 
 
 def moving_pictures(size: int, count: int) -> list[Picture]:

@@ -26,7 +26,6 @@ from rich.console import Console
 from rich.table import Table
 
 from talkcodec.bitstream import (
-    HeldStates,
     MotionState,
     MotionSteps,
     MotionTable,
@@ -41,6 +40,7 @@ from talkcodec.bitstream import (
 from talkcodec.bitstream.tables import read_table
 from talkcodec.bitstream.train_tables import read_traces
 from talkcodec.bitstream.training import TrainingOptions, train_table
+from talkcodec.coding import HeldReferences
 from talkcodec.errors import TalkcodecError
 from talkcodec.types import Motion
 
@@ -206,9 +206,9 @@ def ours(
                 held = MotionState(
                     tuple(a + round(extrapolation * (a - b)) for a, b in zip(held.values, before, strict=True))
                 )
-            sender, receiver = HeldStates(), HeldStates()
+            sender, receiver = HeldReferences(), HeldReferences()
             for store in (sender, receiver):
-                store.add_keyframe(0, held)
+                store.store(0, held, None)
                 store.add_unit(named, held)
             state = quantise(motion, table, steps, held if dead_zone else None)
             unit = MotionUnit(sequence, 0, 0, sequence - named if named else 0, state)

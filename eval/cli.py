@@ -93,6 +93,10 @@ def rd(
     landmarks: LandmarksOption = "mesh68",
     identity: IdentityOption = "mobilefacenet",
     identity_every: Annotated[int, typer.Option(min=1, help="Embed each n-th frame only.")] = 5,
+    round_trip: Annotated[
+        str | None,
+        typer.Option(metavar="100ms", help="Measure talkcodec also as in a call with this round trip."),
+    ] = None,
     compressai: Annotated[
         Path | None, typer.Option(help="Also write one CompressAI result file a curve, here.")
     ] = None,
@@ -100,11 +104,13 @@ def rd(
     """Measure clips at operating points: rate, fidelity, landmarks, identity. Can be interrupted and started again."""
     from eval.clips import find_clips
     from eval.instruments import open_instruments
-    from eval.points import parse_points
+    from eval.points import parse_points, with_round_trip
     from eval.rd import RunConfig
     from eval.rows import load_rows
 
     points = parse_points(point or ["floor", "anchors", "talkcodec"])
+    if round_trip is not None:
+        points = with_round_trip(points, round_trip)
     open_instruments(models, landmarks, identity)  # fail now, not in each process
     config = RunConfig(frames, size, models, landmarks, identity, identity_every)
     _measure(find_clips(clips), points, config, output, processes, ray)

@@ -7,7 +7,7 @@ from typing import Any
 from eval.anchors.settings import ANCHORS
 from talkcodec.errors import ConfigError
 
-__all__ = ["DEFAULTS", "PRESETS", "Point", "make_point", "parse_points"]
+__all__ = ["DEFAULTS", "PRESETS", "Point", "make_point", "parse_points", "with_round_trip"]
 
 DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
     "copy": {"quality": 45},
@@ -21,6 +21,7 @@ DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
         "refresh": 0.0,  # error above which the encoder sends a keyframe on its own, 0 for never
         "every": 1,  # motion for each n-th frame, those between interpolated
         "bundle": 3,  # motion units a message
+        "rtt": -1,  # ms until an acknowledgement is back, as in a call; -1: all is held at once, as in a recording
     },
     **{name: {"crf": anchor.coarsest, "size": 0, "every": 1} for name, anchor in ANCHORS.items()},
 }
@@ -58,6 +59,8 @@ class Point:
             if name in ("crf", "quality"):
                 if quality:
                     words.append("true keyframe" if value == -1 else f"{name} {value}")
+            elif name == "rtt" and value != -1:
+                words.append(f"call, round trip {value} ms")
             elif value != DEFAULTS[self.codec][name]:
                 words.append(_WORDS.get((name, value), f"{name} {value}"))
         return " ".join(words)
@@ -102,6 +105,7 @@ def _talkcodec_points() -> list[Point]:
         make_point("talkcodec", quality=25, every=2, bundle=2),
         *(make_point("talkcodec", quality=quality, refresh=0.06) for quality in (25, 45)),
         make_point("talkcodec", quality=45, refresh=0.03),
+        make_point("talkcodec", quality=45, refresh=0.06, rtt=100),
         make_point("talkcodec", quality=-1),
     ]
 
@@ -129,6 +133,19 @@ def parse_points(texts: list[str]) -> list[Point]:
         for point in PRESETS.get(text) or [_parse(text)]:
             points[point.key] = point
     return list(points.values())
+
+
+def with_round_trip(points: list[Point], text: str) -> list[Point]:
+    """Each talkcodec point also as in a call with this round trip, "100ms". Raises ConfigError."""
+    digits = text.removesuffix("ms").strip()
+    if not digits.isdecimal() or int(digits) > 10_000:
+        raise ConfigError(f"--round-trip: got {text!r}, expected milliseconds up to 10000, such as 100ms")
+    calls = [
+        make_point(point.codec, **{**dict(point.settings), "rtt": int(digits)})
+        for point in points
+        if point.codec == "talkcodec" and point["quality"] >= 0
+    ]
+    return list({point.key: point for point in [*points, *calls]}.values())
 
 
 def _parse(text: str) -> Point:

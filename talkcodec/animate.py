@@ -11,6 +11,7 @@ from talkcodec.codec.transfer import relative_motion
 from talkcodec.convert import GENERATED, Report, crop_frames
 from talkcodec.errors import MediaError, NoFaceError
 from talkcodec.media import MediaReader, MediaWriter, read_opus, read_picture
+from talkcodec.types import Drive
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
@@ -54,7 +55,8 @@ def animate_portrait(
                 writer.write_sound(packet)
             for time_s, frame in chain([first, second], cropped):
                 motion = engine.detect(frame.picture)
-                picture = engine.generate(reference, relative_motion(source, motion, start) if relative else motion)
+                moved = relative_motion(source, motion, start) if relative else motion
+                picture = engine.generate(reference, Drive(moved))
                 writer.write(np.hstack([frame.picture, picture]) if beside else picture, time_s)
                 frames += 1
                 if report:

@@ -13,8 +13,8 @@ import numpy as np
 from talkcodec import __version__
 from talkcodec.bitstream import (
     AudioFormat,
+    CodedUnit,
     RecordedAudio,
-    RecordedUnit,
     RecordingHeader,
     RecordingReader,
     RecordingWriter,
@@ -22,7 +22,6 @@ from talkcodec.bitstream import (
 )
 from talkcodec.clock import CLOCK_HZ
 from talkcodec.codec import (
-    AccessUnit,
     Decoder,
     Encoder,
     EncoderConfig,
@@ -32,6 +31,7 @@ from talkcodec.codec import (
     paste_back,
 )
 from talkcodec.codec.crop import CroppedPicture, fit
+from talkcodec.coding import UnitReader, UnitRecorder, UnitWriter
 from talkcodec.errors import BitstreamError, MediaError, NoFaceError, StateError
 from talkcodec.media import Frame, MediaReader, MediaWriter, SoundPacket, read_opus
 from talkcodec.types import Crop, Picture
@@ -95,7 +95,7 @@ def encode_video(
     Raises NoFaceError when the first seconds show no face.
     """
     config = config or EncoderConfig()
-    keyframes = keyframe_bytes = motion_bytes = audio_bytes = frames = 0
+    keyframes = audio_bytes = frames = 0
     time_s = 0.0
     with MediaReader(source) as reader:
         cropped = crop_frames(reader, engine.config.picture_size, crop)
@@ -113,6 +113,7 @@ def encode_video(
         encoder = Encoder(engine, config)
         with _file(out, "wb") as file:
             writer = RecordingWriter(file, header)
+            recorder = UnitRecorder(writer, UnitWriter(header.hello, encoder.held))
             try:
                 packet = next(sound, None)
                 for time_s, picture in chain([first], cropped):
@@ -123,13 +124,9 @@ def encode_video(
                     unit = encoder.encode(
                         picture.picture, _ticks(time_s), crop=picture.crop, captured_size=picture.captured_size
                     )
-                    writer.write_unit(
-                        RecordedUnit(unit.timestamp, unit.sequence, unit.reference_id, unit.keyframe, unit.motion)
-                    )
+                    recorder.write(unit)
                     frames += 1
                     keyframes += unit.keyframe is not None
-                    keyframe_bytes += len(unit.keyframe or b"")
-                    motion_bytes += len(unit.motion)
                     if report:
                         report(frames)
                 while packet is not None:
@@ -137,11 +134,14 @@ def encode_video(
                     _record_sound(writer, packet)
                     packet = next(sound, None)
             finally:
+                recorder.close()
                 writer.close()
         duration_s = time_s + 1 / (reader.info.fps or 25)
         if reader.problem:
             raise MediaError(f"{reader.problem}; {frames} frames before it are in {out}")
-    return EncodeSummary(frames, keyframes, duration_s, keyframe_bytes, motion_bytes, audio_bytes, out.stat().st_size)
+    return EncodeSummary(
+        frames, keyframes, duration_s, recorder.keyframe_bytes, recorder.motion_bytes, audio_bytes, out.stat().st_size
+    )
 
 
 def decode_recording(
@@ -164,6 +164,7 @@ def decode_recording(
         reader = RecordingReader(file)
         engine = open_engine(reader.header)
         decoder = Decoder(engine, accept_hello(engine, reader.header.hello))
+        units = UnitReader(reader.header.hello, decoder.held)
         fps = CLOCK_HZ / reader.header.frame_ticks if reader.header.frame_ticks else 25.0
         frames = concealed = 0
         writer: MediaWriter | None = None
@@ -176,7 +177,7 @@ def decode_recording(
                     if writer is not None:
                         _write_sound(writer, waiting)
                     continue
-                picture = _decode_unit(decoder, record)
+                picture = _decode_unit(units, decoder, record)
                 concealed += picture is None
                 if picture is None:
                     if not frames:
@@ -285,11 +286,12 @@ def _first_face(path: Path, size: int) -> Crop:
     raise NoFaceError(f"no face found in the first {time_s:.1f} s of {path}: the codec follows one face")
 
 
-def _decode_unit(decoder: Decoder, record: RecordedUnit) -> Picture | None:
+def _decode_unit(reader: UnitReader, decoder: Decoder, coded: CodedUnit) -> Picture | None:
     """The picture of a recorded unit, None when it is damaged."""
-    unit = AccessUnit(record.timestamp, record.sequence, record.reference_id, record.keyframe, record.motion)
     try:
-        return decoder.decode(unit)
+        if coded.keyframe is not None:
+            decoder.hold(reader.keyframe(coded.keyframe))
+        return decoder.decode(reader.unit(coded))
     except (BitstreamError, StateError):
         return None
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Crop", "FloatArray", "Kind", "Motion", "Picture", "PlayedPicture", "PlayedSound", "SoundArray"]
+__all__ = ["Crop", "Drive", "FloatArray", "Kind", "Motion", "Picture", "PlayedPicture", "PlayedSound", "SoundArray"]
 
 Picture = npt.NDArray[np.uint8]
 """A decoded image, (H, W, 3) uint8 RGB."""
@@ -26,6 +26,13 @@ class Motion:
 
     keypoints: FloatArray
     jacobians: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """What a reference picture is generated with. motion: where its keypoints move to."""
+
+    motion: Motion
 
 
 class Crop(NamedTuple):

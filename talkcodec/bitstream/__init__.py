@@ -3,6 +3,7 @@
 docs/bitstream.md is normative. Needs numpy and msgpack only; reads no clock and opens nothing by itself.
 """
 
+from talkcodec.bitstream.bundles import CodedUnit, units_of
 from talkcodec.bitstream.keyframe import KeyframeUnit, parse_keyframe, serialize_keyframe
 from talkcodec.bitstream.messages import (
     BundledUnit,
@@ -18,9 +19,9 @@ from talkcodec.bitstream.messages import (
     parse,
     serialize,
 )
-from talkcodec.bitstream.motion import HeldStates, MotionUnit, StateLookup, parse_motion, serialize_motion
+from talkcodec.bitstream.motion import MotionUnit, StateLookup, parse_motion, serialize_motion
 from talkcodec.bitstream.recording import RecordingReader, RecordingWriter
-from talkcodec.bitstream.records import AudioFormat, IndexEntry, RecordedAudio, RecordedUnit, RecordingHeader
+from talkcodec.bitstream.records import AudioFormat, IndexEntry, RecordedAudio, RecordingHeader
 from talkcodec.bitstream.states import MotionState, MotionSteps, dequantise, quantise
 from talkcodec.bitstream.tables import MotionTable, generic_table, load_table, table_for_model
 from talkcodec.bitstream.timebase import TimeBase
@@ -29,7 +30,7 @@ __all__ = [
     "AudioFormat",
     "BundledUnit",
     "Bye",
-    "HeldStates",
+    "CodedUnit",
     "Hello",
     "IndexEntry",
     "KeyframeAck",
@@ -44,7 +45,6 @@ __all__ = [
     "MotionUnit",
     "ReceiverReport",
     "RecordedAudio",
-    "RecordedUnit",
     "RecordingHeader",
     "RecordingReader",
     "RecordingWriter",
@@ -62,4 +62,5 @@ __all__ = [
     "serialize_keyframe",
     "serialize_motion",
     "table_for_model",
+    "units_of",
 ]

@@ -12,7 +12,7 @@ from talkcodec.bitstream.keyframe import MAX_KEYFRAME_BYTES
 from talkcodec.bitstream.messages import Hello
 from talkcodec.errors import BitstreamError, UsageError
 
-__all__ = ["AudioFormat", "IndexEntry", "RecordedAudio", "RecordedUnit", "RecordingHeader"]
+__all__ = ["AudioFormat", "IndexEntry", "RecordedAudio", "RecordingHeader"]
 
 MAX_RECORD_BYTES = MAX_KEYFRAME_BYTES + 64
 MAX_INDEX = 8192
@@ -51,17 +51,6 @@ class RecordingHeader:
     frame_ticks: int = 0
     audio: AudioFormat | None = None
     metadata: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedUnit:
-    """One access unit; timestamp: 90 kHz, a whole number of the time base's units. Bytes as serialize_* made them."""
-
-    timestamp: int
-    sequence: int
-    reference_id: int
-    keyframe: bytes | None
-    motion: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,11 @@
 
 from talkcodec.codec.config import DecoderConfig, EncoderConfig
 from talkcodec.codec.crop import CroppedPicture, CropperConfig, FaceCropper, paste_back
-from talkcodec.codec.decoder import Decoder
+from talkcodec.codec.decoder import Decoder, Reference
 from talkcodec.codec.encoder import Encoder
 from talkcodec.codec.parameters import accept_hello, hello_for
-from talkcodec.codec.unit import AccessUnit
 
 __all__ = [
-    "AccessUnit",
     "CroppedPicture",
     "CropperConfig",
     "Decoder",
@@ -16,6 +14,7 @@ __all__ = [
     "Encoder",
     "EncoderConfig",
     "FaceCropper",
+    "Reference",
     "accept_hello",
     "hello_for",
     "paste_back",

@@ -21,8 +21,8 @@ class EncoderConfig:
     min_keyframe_interval_s: no keyframe for reasons of quality sooner than this after the last.
     references: how many reference pictures both ends keep, 1 to 8.
     smoothing: 0 (none) to below 1, how much of the motion of still keypoints is held back against jitter.
-    acknowledged: predict only from, and animate only, what the receiver acknowledged (a call); else everything that
-    was encoded counts as held (a file).
+    acknowledged: animate only references that were acknowledged through `Encoder.held` (a call); else each counts as
+    held once it is encoded (a file).
     """
 
     steps: MotionSteps = field(default_factory=MotionSteps)
@@ -56,18 +56,15 @@ class DecoderConfig:
     """What the decoder must know of the stream (talkcodec.codec.accept_hello makes it from a Hello), and its limits.
 
     steps, table_id: as the encoder's; the defaults are its defaults.
-    references: reference pictures kept; the oldest is dropped first.
-    conceal_s: motion is extrapolated for so long when units are missing, then the picture freezes.
+    references: reference pictures kept; the one unused for longest is dropped first.
     """
 
     steps: MotionSteps = field(default_factory=MotionSteps)
     table_id: int | None = None
     references: int = 8
-    conceal_s: float = 0.2
 
     def __post_init__(self) -> None:
         _in_range("references", self.references, 1, 64)
-        _in_range("conceal_s", self.conceal_s, 0.0, 10.0)
 
 
 def _in_range(name: str, value: float, low: float, high: float) -> None:

@@ -1,28 +1,18 @@
-"""Picture to access unit: detect, quantise, predict, entropy-code; and when to send a new reference picture."""
+"""Picture to access unit: detect and quantise; and when to send a new reference picture."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from talkcodec.bitstream import (
-    HeldStates,
-    KeyframeUnit,
-    MotionState,
-    MotionUnit,
-    dequantise,
-    quantise,
-    serialize_keyframe,
-    serialize_motion,
-)
-from talkcodec.bitstream.motion import MAX_DISTANCE
-from talkcodec.clock import CLOCK_HZ, seq16_add, seq16_diff, time32_diff
+from talkcodec.bitstream import KeyframeUnit, MotionState, dequantise, quantise
+from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec.config import EncoderConfig
 from talkcodec.codec.parameters import table_of
-from talkcodec.codec.unit import AccessUnit
+from talkcodec.coding import AccessUnit, HeldReferences, next_reference_id
 from talkcodec.errors import ConfigError, UsageError
 from talkcodec.picture import STILL_IDS, open_still
-from talkcodec.types import Crop, FloatArray, Motion, Picture
+from talkcodec.types import Crop, Drive, FloatArray, Motion, Picture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine  # not at run time: the codec itself needs no torch
@@ -45,21 +35,20 @@ class Encoder:
     """Turns square pictures into access units.
 
     The picture that both ends animate is the *decoded* still, and its motion is detected on that, quantised and sent:
-    the decoder detects nothing. One thread at a time may call an encoder.
+    the decoder detects nothing. `held` says which references the decoder holds. One thread at a time may call an
+    encoder; acknowledgements may come to `held` from another.
     """
 
     def __init__(self, engine: "Engine", config: EncoderConfig | None = None) -> None:
         self.config = config or EncoderConfig()
+        self.held: HeldReferences[_Reference] = HeldReferences(self.config.references)
         self._engine = engine
         self._table = table_of(engine, self.config.table_id)
         self._still = open_still(self.config.still)
         self._size = engine.config.picture_size
-        self._sent = HeldStates()
-        self._newest_held: int | None = None  # sequence of the newest unit that the receiver holds
-        self._references: dict[int, _Reference] = {}  # held by both ends, oldest first
-        self._pending: dict[int, _Reference] = {}  # sent, not yet acknowledged
         self._current: _Reference | None = None
-        self._sequence = 0
+        self._last_state: MotionState | None = None
+        self._newest_seen: _Reference | None = None
         self._next_reference = 0
         self._last_keyframe: int | None = None  # timestamps, 90 kHz
         self._last_check: int | None = None
@@ -86,6 +75,7 @@ class Encoder:
                 f"{(self._size, self._size, 3)}: crop and scale it first (FaceCropper)"
             )
         crop = crop or Crop(0, 0, self._size)
+        self._follow_acknowledgements()
         motion = self._smooth(self._engine.detect(picture), crop)
         keyframe = None
         if force_keyframe or self._keyframe_is_due(timestamp, crop) or self._drifted(picture, motion, crop, timestamp):
@@ -94,40 +84,18 @@ class Encoder:
         if keyframe is not None and keyframe.reference_id == self._current.number:
             state = keyframe.state  # the picture that is sent is the picture that is shown
         else:
-            held = None if self._newest_held is None else self._sent.unit_state(self._newest_held)
-            state = quantise(_recrop(motion, crop, self._current.crop), self._table, self.config.steps, held)
-        sequence, self._sequence = self._sequence, seq16_add(self._sequence, 1)
-        unit = AccessUnit(
-            timestamp=timestamp,
-            sequence=sequence,
-            reference_id=self._current.number,
-            keyframe=serialize_keyframe(keyframe, self._table, self.config.steps) if keyframe else None,
-            motion=self._code_motion(sequence, timestamp, state),
-            keyframe_id=keyframe.reference_id if keyframe else None,
-        )
-        self._sent.add_unit(sequence, state)
-        if not self.config.acknowledged:
-            self.acknowledge(sequence)
-        return unit
+            moved = _recrop(motion, crop, self._current.crop)
+            state = quantise(moved, self._table, self.config.steps, self._last_state)
+        self._last_state = state
+        return AccessUnit(timestamp, self._current.number, state, keyframe)
 
-    def acknowledge(self, sequence: int) -> None:
-        """The receiver holds the state of this unit: later units may be predicted from it."""
-        if not 1 <= seq16_diff(self._sequence, sequence) <= MAX_DISTANCE or self._sent.unit_state(sequence) is None:
-            return  # too old to predict from, or never sent
-        newest = self._newest_held
-        if newest is None or seq16_diff(self._sequence, sequence) < seq16_diff(self._sequence, newest) & 0xFFFF:
-            self._newest_held = sequence
-
-    def acknowledge_keyframe(self, reference_id: int) -> None:
-        """The receiver holds this reference picture: animate it from the next unit on."""
-        reference = self._pending.pop(reference_id, None)
-        if reference is not None:
-            self._hold(reference)
-
-    def forget_acknowledgements(self) -> None:
-        """The receiver started again and holds nothing; the next picture must be a keyframe."""
-        self._newest_held = None
-        self._references, self._pending, self._current = {}, {}, None
+    def _follow_acknowledgements(self) -> None:
+        """Animate the reference that the decoder came to hold last; none when it started again and holds nothing."""
+        newest = self.held.newest
+        if newest is None and not self.held.offered:
+            self._current = self._last_state = None
+        elif newest is not None and newest is not self._newest_seen:
+            self._current = self._newest_seen = newest
 
     def _keyframe_is_due(self, timestamp: int, crop: Crop) -> bool:
         if self._last_keyframe is None or self._current is None:
@@ -143,12 +111,12 @@ class Encoder:
         assert self._current is not None
         assert self._last_keyframe is not None
         last = self._last_check if self._last_check is not None else self._last_keyframe
-        if limit is None or self._pending or _seconds(timestamp, last) < self.config.check_interval_s - 1e-3:
+        if limit is None or self.held.offered or _seconds(timestamp, last) < self.config.check_interval_s - 1e-3:
             return False
         self._last_check = timestamp
         if self._error(picture, motion, crop, self._current) <= limit:
             return False
-        others = [held for held in self._references.values() if held is not self._current and held.crop == crop]
+        others = [held for held in self.held.values() if held is not self._current and held.crop == crop]
         if others:
             nearest = min(others, key=lambda held: _distance(held.motion, motion))
             if self._error(picture, motion, crop, nearest) <= limit:
@@ -162,7 +130,7 @@ class Encoder:
             return 1.0
         steps = self.config.steps
         received = dequantise(quantise(motion, self._table, steps), self._table, steps)
-        shown = self._engine.generate(reference.prepared, received)
+        shown = self._engine.generate(reference.prepared, Drive(received))
         return float(np.abs(shown.astype(np.int16) - picture).mean() / 255)
 
     def _make_keyframe(
@@ -173,17 +141,16 @@ class Encoder:
         decoded = self._still.decode(data, self._size)
         state = quantise(self._engine.detect(decoded), self._table, self.config.steps)
         motion = dequantise(state, self._table, self.config.steps)
-        number, self._next_reference = self._next_reference, (self._next_reference + 1) & 0xFF
+        number, self._next_reference = self._next_reference, next_reference_id(self._next_reference)
         reference = _Reference(number, timestamp, crop, motion, self._engine.encode_reference(decoded, motion))
-        self._sent.add_keyframe(number, state)
         self._last_keyframe = self._last_check = timestamp
         self._wanted_crop = crop
-        if self.config.acknowledged and self._current is not None:
-            self._pending[number] = reference
-            while len(self._pending) > self.config.references:
-                del self._pending[next(iter(self._pending))]
+        if self.config.acknowledged:
+            self.held.offer(number, state, reference)
+            self._current = self._current or reference
         else:
-            self._hold(reference)
+            self.held.store(number, state, reference)
+            self._follow_acknowledgements()
         return KeyframeUnit(
             reference_id=number,
             still_codec=STILL_IDS[self.config.still],
@@ -203,25 +170,6 @@ class Encoder:
             except ConfigError:
                 continue
         return self._still.encode(picture, 0)
-
-    def _hold(self, reference: _Reference) -> None:
-        self._references.pop(reference.number, None)
-        self._references[reference.number] = reference
-        while len(self._references) > self.config.references:
-            del self._references[next(iter(self._references))]
-        self._current = reference
-
-    def _code_motion(self, sequence: int, timestamp: int, state: MotionState) -> bytes:
-        """The shorter of: predicted from the keyframe, predicted from the newest unit that is held."""
-        assert self._current is not None
-        unit = MotionUnit(sequence, timestamp, self._current.number, 0, state)
-        candidates = [unit]
-        if self._newest_held is not None:
-            distance = seq16_diff(sequence, self._newest_held)
-            if 1 <= distance <= MAX_DISTANCE:
-                candidates.append(replace(unit, predictor=distance))
-        coded = [serialize_motion(candidate, self._sent, self._table, self.config.steps) for candidate in candidates]
-        return min(coded, key=len)
 
     def _smooth(self, motion: Motion, crop: Crop) -> Motion:
         """Hold back a share of the motion where the keypoints hardly move: jitter of the detector, not of the face."""

@@ -12,7 +12,7 @@ import numpy as np
 from talkcodec.errors import EngineError, ModelError
 from talkcodec.model.config import ModelConfig
 from talkcodec.model.files import ModelFile, read_model_file
-from talkcodec.types import FloatArray, Motion, Picture
+from talkcodec.types import Drive, FloatArray, Motion, Picture
 
 __all__ = ["Backend", "Engine", "EngineName", "Precision", "Reference", "open_engine"]
 
@@ -77,17 +77,17 @@ class Engine:
         self._check_motion(motion)
         return Reference(self._backend.encode_reference(picture, motion), self)
 
-    def generate(self, reference: Reference, motion: Motion) -> Picture:
-        """The reference picture moved to `motion`, (S, S, 3) uint8 RGB."""
+    def generate(self, reference: Reference, drive: Drive) -> Picture:
+        """The reference picture with what drives it, (S, S, 3) uint8 RGB."""
         self._check_reference(reference)
-        self._check_motion(motion)
-        return self._backend.generate(reference.arrays, motion)
+        self._check_motion(drive.motion)
+        return self._backend.generate(reference.arrays, drive.motion)
 
-    def generate_float(self, reference: Reference, motion: Motion) -> FloatArray:
+    def generate_float(self, reference: Reference, drive: Drive) -> FloatArray:
         """As generate, before rounding: (S, S, 3) float32 in [0, 1], for metrics."""
         self._check_reference(reference)
-        self._check_motion(motion)
-        return self._backend.generate_float(reference.arrays, motion)
+        self._check_motion(drive.motion)
+        return self._backend.generate_float(reference.arrays, drive.motion)
 
     def _check_picture(self, picture: Picture) -> None:
         size = self.config.picture_size
