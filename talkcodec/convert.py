@@ -122,8 +122,9 @@ def encode_video(
                         _record_sound(writer, packet)
                         packet = next(sound, None)
                     unit = encoder.encode(
-                        picture.picture, _ticks(time_s), crop=picture.crop, captured_size=picture.captured_size
-                    )
+                        picture.picture, _ticks(time_s), crop=picture.crop, captured_size=picture.captured_size,
+                        new_face=picture.new_face,
+                    )  # fmt: skip
                     recorder.write(unit)
                     frames += 1
                     keyframes += unit.keyframe is not None

@@ -103,7 +103,7 @@ class SendingEnd(WorkingEnd[_Captured]):
         back, self._face_lost = self._face_lost, False
         self._wish.clear()
         unit = self._encoder.encode(
-            cropped.picture, captured.timestamp, wish or back, cropped.crop, cropped.captured_size
+            cropped.picture, captured.timestamp, wish or back, cropped.crop, cropped.captured_size, cropped.new_face
         )
         self._last_unit = unit
         elapsed_ms = (time.perf_counter() - started_s) * 1000
