@@ -138,17 +138,19 @@ def encode_video(
             writer = RecordingWriter(file, header)
             recorder = UnitRecorder(writer, UnitWriter(header.hello, encoder.held))
             try:
-                for segment in in_segments(chain([first], cropped), SEGMENT_S if fitter else 0.0):
+                for segment, ends in in_segments(chain([first], cropped), SEGMENT_S if fitter else 0.0):
                     if fitter:
                         end_s = segment[-1][0] + 1 / (reader.info.fps or 25)
                         spent_bytes = writer.bytes_written - audio_bytes
-                        encoder.change_base(fitter.fit(segment, end_s, spent_bytes, encoder.base))
-                    for time_s, picture in segment:
+                        fitted = fitter.fit(segment, end_s, spent_bytes)
+                        encoder.change_base(fitted.base, fitted.still_quality)
+                    for number, (time_s, picture) in enumerate(segment, 1):
                         while packet is not None and packet.time_s <= time_s:
                             audio_bytes += len(packet.data)
                             _record_sound(writer, packet)
                             packet = next(sound, None)
-                        if encoder.wants(_ticks(time_s)):
+                        last = ends and number == len(segment)  # coded always, so that none after it is lacking
+                        if last or encoder.wants(_ticks(time_s)):
                             unit = encoder.encode(
                                 picture.picture, _ticks(time_s), crop=picture.crop,
                                 captured_size=picture.captured_size, new_face=picture.new_face,
