@@ -55,6 +55,8 @@ class Encoder:
         self._table = table_of(engine, self.config.table_id)
         self._still = open_still(self.config.still)
         self._size = engine.config.picture_size
+        if self.config.rung is not Rung.MOTION and self.config.base.size > self._size:
+            raise ConfigError(f"base size is {self.config.base.size}, expected at most the model's {self._size} px")
         self._base = BaseEncoder(self.config.base)
         self._base_shown = BaseDecoder(self._size)
         self._current: _Reference | None = None

@@ -11,7 +11,7 @@ from talkcodec.codec.crop import CroppedPicture
 from talkcodec.errors import ConfigError
 from talkcodec.picture import DEFAULT_QUALITY
 
-__all__ = ["LADDER", "Fit", "Step", "base_bytes", "cheaper", "config_for_rate", "fit_quality"]
+__all__ = ["LADDER", "Fit", "Step", "base_bytes", "cheaper", "config_for_rate", "config_for_rung", "fit_quality"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,12 @@ LADDER = (
 _LAST = Step(0, Rung.HYBRID, 96, 6.25, 0, 10)
 """The hybrid rung at its cheapest: where no other step of it meets the rate, as in short recordings."""
 
-KEYFRAME_SHARE = 0.2
-"""Of the rate, for keyframes that only quality asks for."""
+KEYFRAME_SHARE = 0.15
+"""Of the rate, for keyframes that only quality asks for; the fresh starts of the base come on top."""
 
 _BYTES_PER_QUALITY = 65
-"""A keyframe picture of 256 px has about so many times its quality: 1400 to 1800 bytes at 25, 2900 to 3400 at 45."""
+"""A keyframe picture of 256 px has about so many times its quality: 1400 to 1800 bytes at 25, 2900 to 3400 at 45; one
+of 64 px about a quarter of that."""
 
 
 def config_for_rate(
@@ -61,7 +62,7 @@ def config_for_rate(
     quality = step.still_quality if config.still_quality == DEFAULT_QUALITY else config.still_quality
     if step.rung is Rung.MOTION:
         return replace(config, rung=step.rung, still_quality=quality)
-    keyframe_bytes = _BYTES_PER_QUALITY * max(quality, 10) * (picture_size / 256) ** 2
+    keyframe_bytes = _BYTES_PER_QUALITY * max(quality, 10) * picture_size / 256
     interval_s = min(3600.0, 8 * keyframe_bytes / (KEYFRAME_SHARE * bitrate_bps))
     return replace(
         config,
@@ -70,6 +71,12 @@ def config_for_rate(
         still_quality=quality,
         min_keyframe_interval_s=max(config.min_keyframe_interval_s, interval_s),
     )
+
+
+def config_for_rung(rung: Rung, config: EncoderConfig, picture_size: int) -> EncoderConfig:
+    """The configuration of a rung without a rate: base pictures of half the size, or in the video rung of the whole."""
+    size = picture_size if rung is Rung.VIDEO else max(16, picture_size // 4 * 2)
+    return replace(config, rung=rung, base=replace(config.base, size=size))
 
 
 def cheaper(config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
@@ -83,7 +90,8 @@ def cheaper(config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
         base, still = _base_of(step, picture_size), min(config.still_quality, step.still_quality)
         if config.rung is Rung.VIDEO:
             base = replace(config.base, fps=step.fps)
-        if base.size <= config.base.size and base.fps <= config.base.fps and base != config.base:
+        lower_base = base.size <= config.base.size and base.fps <= config.base.fps and base != config.base
+        if lower_base and base not in [known.base for known in found]:
             found.append(replace(config, base=base, still_quality=still))
     return found
 
@@ -144,8 +152,9 @@ def _next_quality(seen: dict[float, int], target_bytes: float) -> float:
     above = [q for q in seen if seen[q] > target_bytes]
     nearest = max(below) if below else min(above)
     growth = _GROWTH
-    if below and above and seen[min(above)] > seen[max(below)]:
-        growth = log(seen[min(above)] / seen[max(below)]) / (min(above) - max(below))
+    pair = [max(below), min(above)] if below and above else sorted(seen, key=lambda q: abs(q - nearest))[:2]
+    if len(pair) == 2 and (slope := log(seen[pair[1]] / seen[pair[0]]) / (pair[1] - pair[0])) > 0:
+        growth = slope
     guess = nearest + log(target_bytes / seen[nearest]) / growth
     if below and above:
         guess = min(max(guess, max(below) + 0.5), min(above) - 0.5)
