@@ -85,7 +85,7 @@ def cheaper(config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
     The hybrid rung has the lower steps of the ladder; the video rung keeps its size and takes fewer pictures a second.
     """
     lower = [step for step in (*LADDER, _LAST) if step.rung is Rung.HYBRID]
-    found = []
+    found: list[EncoderConfig] = []
     for step in sorted(lower, key=lambda s: s.size**2 * s.fps, reverse=True):
         base, still = _base_of(step, picture_size), min(config.still_quality, step.still_quality)
         if config.rung is Rung.VIDEO:
