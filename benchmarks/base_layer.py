@@ -151,7 +151,7 @@ def code(pictures: list[Pictures], coder: Coder, quality: int, fps: Fraction) ->
     return Coded(
         [bare_bytes(coder.encoder, packet) for packet in packets],
         encode_ms,
-        [frame.to_ndarray(format="rgb24") for frame in frames],
+        [np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8) for frame in frames],
     )
 
 
@@ -185,7 +185,7 @@ def luma(picture: Pictures) -> npt.NDArray[np.float32]:
     side = picture.shape[0]
     if side != JUDGED_PX:
         how = cv2.INTER_AREA if side > JUDGED_PX else cv2.INTER_CUBIC
-        picture = cv2.resize(picture, (JUDGED_PX, JUDGED_PX), interpolation=how)
+        picture = np.asarray(cv2.resize(picture, (JUDGED_PX, JUDGED_PX), interpolation=how), dtype=np.uint8)
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
@@ -224,7 +224,10 @@ def measure_clip(clip: Clip, coder: Coder, size: int, every: int, quality: int) 
 
 def mean_of(points: list[Point]) -> Point:
     return Point(
-        *(float(np.mean([getattr(p, f) for p in points])) for f in ("kbps", "y_coded_db", "y_all_db", "rgb_db")),
+        kbps=float(np.mean([p.kbps for p in points])),
+        y_coded_db=float(np.mean([p.y_coded_db for p in points])),
+        y_all_db=float(np.mean([p.y_all_db for p in points])),
+        rgb_db=float(np.mean([p.rgb_db for p in points])),
         first_bytes=float(np.mean([p.first_bytes for p in points])),
         least_bytes=min(p.least_bytes for p in points),
         encode_ms=[ms for p in points for ms in p.encode_ms],

@@ -3,6 +3,7 @@
 docs/bitstream.md is normative. Needs numpy and msgpack only; reads no clock and opens nothing by itself.
 """
 
+from talkcodec.bitstream.base import BasePicture, BaseStart, parse_base, serialize_base
 from talkcodec.bitstream.bundles import CodedUnit, units_of
 from talkcodec.bitstream.keyframe import KeyframeUnit, parse_keyframe, serialize_keyframe
 from talkcodec.bitstream.messages import (
@@ -12,6 +13,7 @@ from talkcodec.bitstream.messages import (
     KeyframeAck,
     KeyframePiece,
     KeyframeRequest,
+    Layer,
     Message,
     MotionBundle,
     ReceiverReport,
@@ -28,6 +30,8 @@ from talkcodec.bitstream.timebase import TimeBase
 
 __all__ = [
     "AudioFormat",
+    "BasePicture",
+    "BaseStart",
     "BundledUnit",
     "Bye",
     "CodedUnit",
@@ -37,6 +41,7 @@ __all__ = [
     "KeyframePiece",
     "KeyframeRequest",
     "KeyframeUnit",
+    "Layer",
     "Message",
     "MotionBundle",
     "MotionState",
@@ -55,10 +60,12 @@ __all__ = [
     "generic_table",
     "load_table",
     "parse",
+    "parse_base",
     "parse_keyframe",
     "parse_motion",
     "quantise",
     "serialize",
+    "serialize_base",
     "serialize_keyframe",
     "serialize_motion",
     "table_for_model",

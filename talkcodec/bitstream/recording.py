@@ -26,7 +26,8 @@ from talkcodec.errors import BitstreamError, MismatchError, UsageError
 __all__ = ["RecordingReader", "RecordingWriter"]
 
 MAGIC = b"\x89TKC\r\n\x1a\n"
-FILE_VERSION = 1
+FILE_VERSIONS = (1, 2)
+"""1: motion alone; 2: other layers too, which the header names."""
 
 _TRAILER_MAGIC = b"TKCI"
 _TRAILER_BYTES = 12
@@ -46,9 +47,14 @@ class RecordingWriter:
         self._audio: RecordedAudio | None = None
         self._last_time: int | None = None
         self._closed = False
-        self._write(MAGIC + FILE_VERSION.to_bytes(2, "big"))
+        self._write(MAGIC + header.version.to_bytes(2, "big"))
         self._record(serialize(header.hello))
         self._record(records.serialize_header(header))
+
+    @property
+    def bytes_written(self) -> int:
+        """So far, without the sound that waits."""
+        return self._offset
 
     def write_keyframe(self, timestamp: int, data: bytes) -> None:
         """Append a serialized keyframe unit; the bundle that comes next begins with its access unit."""
@@ -129,12 +135,15 @@ class RecordingReader:
         if start[: len(MAGIC)] != MAGIC:
             raise BitstreamError("this is no talkcodec recording: its first 8 bytes are wrong")
         version = int.from_bytes(start[len(MAGIC) :], "big")
-        if version != FILE_VERSION:
-            raise MismatchError(f"recording has version {version}, this talkcodec reads {FILE_VERSION}; update it")
+        if version not in FILE_VERSIONS:
+            raise MismatchError(
+                f"recording has version {version}, this talkcodec reads {FILE_VERSIONS[0]} to {FILE_VERSIONS[-1]}; "
+                "update it"
+            )
         hello = parse(self._body())
         if not isinstance(hello, Hello):
             raise BitstreamError(f"recording begins with {type(hello).__name__}, expected Hello")
-        self.header = records.parse_header(records.unpack(self._body()), hello)
+        self.header = records.parse_header(records.unpack(self._body()), hello, version)
         self._start = self._offset
         self._near = 0
 

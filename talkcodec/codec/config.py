@@ -1,18 +1,33 @@
 """What may be set on an encoder and a decoder; defaults stand here and nowhere else."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from talkcodec.bitstream import MotionSteps
+from talkcodec.codec.base import BaseConfig
 from talkcodec.errors import ConfigError
 from talkcodec.picture import DEFAULT_QUALITY, STILL_IDS
 
-__all__ = ["DecoderConfig", "EncoderConfig"]
+__all__ = ["DecoderConfig", "EncoderConfig", "Rung"]
+
+
+class Rung(Enum):
+    """What is sent beside keyframes.
+
+    motion: keypoints and Jacobians. hybrid: small base pictures, restored with the keyframe. video: base pictures of
+    the picture's own size, shown as they are.
+    """
+
+    MOTION = "motion"
+    HYBRID = "hybrid"
+    VIDEO = "video"
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
     """Policies of the encoder.
 
+    rung: what is sent beside keyframes; base: how the base pictures of the hybrid and the video rung are coded.
     steps: quantiser steps of the motion. table_id: probability table, None for the newest that fits the model.
     still, still_quality: coding of keyframe pictures, quality 0 to 100.
     keyframe_interval_s: a keyframe at the latest after this time; None for never.
@@ -27,6 +42,8 @@ class EncoderConfig:
     held once it is encoded (a file).
     """
 
+    rung: Rung = Rung.MOTION
+    base: BaseConfig = field(default_factory=BaseConfig)
     steps: MotionSteps = field(default_factory=MotionSteps)
     table_id: int | None = None
     still: str = "av1"

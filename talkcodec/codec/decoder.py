@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
+
 from talkcodec.bitstream import KeyframeUnit, dequantise
 from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.codec.base import BaseDecoder
 from talkcodec.codec.config import DecoderConfig
 from talkcodec.codec.parameters import table_of
-from talkcodec.coding import CONCEAL_MS, AccessUnit, HeldReferences, extrapolate_motion
+from talkcodec.coding import AccessUnit, HeldReferences, extrapolate_motion
 from talkcodec.errors import BitstreamError, StateError
 from talkcodec.picture import open_still
-from talkcodec.types import Crop, Drive, Motion, Picture
+from talkcodec.types import Base, Crop, Drive, Motion, Picture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine  # not at run time: the codec itself needs no torch
@@ -51,21 +55,56 @@ class Decoder:
         self.held: HeldReferences[Reference] = HeldReferences(self.config.references)
         self._engine = engine
         self._table = table_of(engine, self.config.table_id)
+        self._base = BaseDecoder(engine.config.picture_size)
+        self._recropped: tuple[Reference, Reference] | None = None
         self._history: list[_Shown] = []  # the last two that were generated from real units
         self._last: tuple[Reference, Picture] | None = None
 
     def decode(self, unit: AccessUnit) -> Picture:
         """The picture of an access unit; its keyframe, if it has one, is held from now on.
 
-        Raises BitstreamError for a damaged keyframe, StateError when the reference is not held.
+        Raises BitstreamError for damage, StateError when the reference, or an earlier base picture, is missing.
         """
         if unit.keyframe is not None:
             self.hold(unit.keyframe)
+        return self.generate(*self.drive(unit))
+
+    def drive(self, unit: AccessUnit) -> tuple[Reference, Drive]:
+        """With what, and on which reference, the unit's picture is generated; base pictures are decoded here, in order.
+
+        Raises as `decode`. A unit without any droppable layer shows the reference as it is.
+        """
         reference = self.held.use(unit.reference_id)
-        motion = dequantise(unit.motion, self._table, self.config.steps)
-        picture = self.generate(reference, Drive(motion))
+        if unit.base is not None:
+            picture = self._base.decode(unit.base)
+            assert self._base.crop is not None
+            reference = self._in_crop(reference, self._base.crop)
+            flow = self._engine.find_flow(reference.prepared, picture)
+            return reference, Drive(base=Base(picture.astype(np.float32), flow))
+        state = self.held.keyframe_state(unit.reference_id) if unit.motion is None else unit.motion
+        assert state is not None
+        motion = dequantise(state, self._table, self.config.steps)
         self._history = [*self._history[-1:], _Shown(unit.timestamp, reference, motion)]
-        return picture
+        return reference, Drive(motion)
+
+    def _in_crop(self, reference: Reference, crop: Crop) -> Reference:
+        """The reference as it looks in another crop of the captured frame, as after the crop has moved."""
+        if reference.crop == crop:
+            return reference
+        if self._recropped is not None and self._recropped[0] is reference and self._recropped[1].crop == crop:
+            return self._recropped[1]
+        size = reference.picture.shape[0]
+        scale = crop.size / reference.crop.size
+        shift = [(crop.x - reference.crop.x), (crop.y - reference.crop.y)]
+        x, y = (place * size / reference.crop.size + (scale - 1) / 2 for place in shift)
+        affine = np.array([[scale, 0, x], [0, scale, y]], np.float64)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        moved = cv2.warpAffine(reference.picture, affine, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        picture = np.asarray(moved, dtype=np.uint8)
+        prepared = self._engine.encode_reference(picture, None)
+        made = Reference(reference.number, crop, reference.captured_size, picture, prepared)
+        self._recropped = (reference, made)
+        return made
 
     def hold(self, keyframe: KeyframeUnit) -> Reference:
         """Decode and hold a reference picture. Raises BitstreamError."""
@@ -93,20 +132,23 @@ class Decoder:
         self._last = (reference, picture)
         return picture
 
-    def conceal(self, timestamp: int) -> Picture:
-        """A picture for an instant whose unit is missing: motion extrapolated for CONCEAL_MS, then frozen.
+    def conceal(self, timestamp: int) -> tuple[Reference, Drive]:
+        """As `drive`, for an instant whose motion unit is missing: extrapolated for CONCEAL_MS, then at rest.
 
-        Raises StateError before the first picture.
+        Raises StateError before the first motion.
         """
-        if self._last is None:
-            raise StateError("nothing was decoded yet, so there is nothing to conceal with")
-        if len(self._history) < 2:
-            return self._last[1]
-        before, last = self._history
+        if not self._history:
+            raise StateError("no motion was decoded yet, so there is nothing to conceal with")
+        before, last = self._history[0], self._history[-1]
         step_ms, age_ms = _ms(last.timestamp, before.timestamp), _ms(timestamp, last.timestamp)
-        if not 0 < age_ms <= CONCEAL_MS or before.reference is not last.reference:
-            return self._last[1]
-        return self.generate(last.reference, Drive(extrapolate_motion(before.motion, last.motion, step_ms, age_ms)))
+        if before.reference is not last.reference:
+            step_ms = 0.0
+        return last.reference, Drive(extrapolate_motion(before.motion, last.motion, step_ms, age_ms))
+
+    @property
+    def reference_shown(self) -> Reference | None:
+        """That of the last picture; None before the first."""
+        return None if self._last is None else self._last[0]
 
     @property
     def crop(self) -> Crop | None:

@@ -7,14 +7,15 @@ import numpy as np
 
 from talkcodec.bitstream import KeyframeUnit, MotionState, dequantise, quantise
 from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.codec.base import BaseConfig, BaseDecoder, BaseEncoder
 from talkcodec.codec.change import Thumbnail, thumbnail
-from talkcodec.codec.config import EncoderConfig
+from talkcodec.codec.config import EncoderConfig, Rung
 from talkcodec.codec.parameters import table_of
 from talkcodec.codec.refresh import RefreshPolicy
 from talkcodec.coding import AccessUnit, HeldReferences, next_reference_id
 from talkcodec.errors import ConfigError, UsageError
 from talkcodec.picture import STILL_IDS, open_still
-from talkcodec.types import Crop, Drive, FloatArray, Motion, Picture
+from talkcodec.types import Base, Crop, Drive, FloatArray, Motion, Picture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine  # not at run time: the codec itself needs no torch
@@ -48,6 +49,8 @@ class Encoder:
         self._table = table_of(engine, self.config.table_id)
         self._still = open_still(self.config.still)
         self._size = engine.config.picture_size
+        self._base = BaseEncoder(self.config.base)
+        self._base_shown = BaseDecoder(self._size)
         self._current: _Reference | None = None
         self._last_state: MotionState | None = None
         self._newest_seen: _Reference | None = None
@@ -82,14 +85,16 @@ class Encoder:
                 f"{(self._size, self._size, 3)}: crop and scale it first (FaceCropper)"
             )
         crop = crop or Crop(0, 0, self._size)
+        captured_size = captured_size or (self._size, self._size)
         self._pass_time(timestamp)
         self._follow_acknowledgements()
+        if self.config.rung is not Rung.MOTION:
+            return self._encode_base(picture, timestamp, force_keyframe, crop, captured_size, new_face)
         motion = self._smooth(self._engine.detect(picture), crop)
-        if (coming := self._coming()) is not None:
-            self._refresh.look(thumbnail(picture), coming.cells, motion.keypoints, self._time_s, new_face)
+        self._look(picture, motion, new_face)
         keyframe = None
         if force_keyframe or self._keyframe_is_due(crop) or self._drifted(picture, motion, crop):
-            keyframe = self._make_keyframe(picture, crop, captured_size or (self._size, self._size))
+            keyframe = self._make_keyframe(picture, crop, captured_size)
         assert self._current is not None
         if keyframe is not None and keyframe.reference_id == self._current.number:
             state = keyframe.state  # the picture that is sent is the picture that is shown
@@ -98,6 +103,36 @@ class Encoder:
             state = quantise(moved, self._table, self.config.steps, self._last_state)
         self._last_state = state
         return AccessUnit(timestamp, self._current.number, state, keyframe)
+
+    def wants(self, timestamp: int) -> bool:
+        """Whether the picture of this time is to be coded: the hybrid and the video rung leave some out."""
+        return self.config.rung is Rung.MOTION or self._base.wants(timestamp)
+
+    @property
+    def base(self) -> BaseConfig:
+        """How base pictures are coded at present."""
+        return self._base.config
+
+    def change_base(self, config: BaseConfig) -> None:
+        """Code base pictures so from the next one on."""
+        self._base.change(config)
+
+    def close(self) -> None:
+        """Free the coder of base pictures."""
+        self._base.close()
+
+    def _encode_base(
+        self, picture: Picture, timestamp: int, force_keyframe: bool, crop: Crop, captured_size: tuple[int, int],
+        new_face: bool,
+    ) -> AccessUnit:  # fmt: skip
+        base = self._base.encode(picture, timestamp, crop)
+        shown = None if self.config.refresh_l1 is None else self._base_shown.decode(base)
+        self._look(picture, None, new_face)
+        keyframe = None
+        if force_keyframe or self._keyframe_is_due(crop) or self._faded(picture, shown, crop):
+            keyframe = self._make_keyframe(picture, crop, captured_size)
+        assert self._current is not None
+        return AccessUnit(timestamp, self._current.number, keyframe=keyframe, base=base)
 
     def _follow_acknowledgements(self) -> None:
         """Animate the reference that the decoder came to hold last; none when it started again and holds nothing."""
@@ -110,6 +145,11 @@ class Encoder:
     def _coming(self) -> _Reference | None:
         """The reference that the receiver will see next: the one on its way, else the one in use."""
         return self._made if self.held.offered else self._current
+
+    def _look(self, picture: Picture, motion: Motion | None, new_face: bool) -> None:
+        if (coming := self._coming()) is not None:
+            keypoints = None if motion is None else motion.keypoints
+            self._refresh.look(thumbnail(picture), coming.cells, keypoints, self._time_s, new_face)
 
     def _pass_time(self, timestamp: int) -> None:
         if self._last_timestamp is not None:
@@ -139,6 +179,18 @@ class Encoder:
                 self._current, error = nearest, other_error
         return self._refresh.keyframe_due(error)
 
+    def _faded(self, picture: Picture, shown: Picture | None, crop: Crop) -> bool:
+        """True when the base picture, as the receiver decodes it, is far from the captured one even when restored."""
+        coming = self._coming()
+        assert coming is not None
+        if shown is None or not self._refresh.check_due(len(self.held.offered)):
+            return False
+        if shown.shape[0] >= self._size or coming.crop != crop:
+            return False
+        flow = self._engine.find_flow(coming.prepared, shown)
+        drive = Drive(base=Base(shown.astype(np.float32), flow))
+        return self._refresh.keyframe_due(_l1(self._engine.generate(coming.prepared, drive), picture))
+
     def _error(self, picture: Picture, motion: Motion, crop: Crop, reference: _Reference) -> float:
         """Mean absolute error in [0, 1] of the picture that a receiver would generate from this reference."""
         if reference.crop != crop:
@@ -146,7 +198,7 @@ class Encoder:
         steps = self.config.steps
         received = dequantise(quantise(motion, self._table, steps), self._table, steps)
         shown = self._engine.generate(reference.prepared, Drive(received))
-        return float(np.abs(shown.astype(np.int16) - picture).mean() / 255)
+        return _l1(shown, picture)
 
     def _make_keyframe(self, picture: Picture, crop: Crop, captured_size: tuple[int, int]) -> KeyframeUnit:
         """Code the still, and do with the decoded one exactly what the receiver will do."""
@@ -202,6 +254,10 @@ class Encoder:
 
 def _blend(new: FloatArray, old: FloatArray, weight: FloatArray) -> FloatArray:
     return np.asarray(new + (old - new) * weight, dtype=np.float32)
+
+
+def _l1(shown: Picture, picture: Picture) -> float:
+    return float(np.abs(shown.astype(np.int16) - picture).mean() / 255)
 
 
 def _distance(a: Motion, b: Motion) -> float:

@@ -57,15 +57,17 @@ class RefreshPolicy:
         self._alarmed_s = -ALARM_GAP_S  # the last check because of an alarm
 
     def look(
-        self, cells: Thumbnail, reference: Thumbnail, keypoints: FloatArray, time_s: float, new_face: bool = False
-    ) -> None:
-        """The next frame: its cells, those of the reference picture in use, its keypoints (K, 2)."""
+        self, cells: Thumbnail, reference: Thumbnail, keypoints: FloatArray | None, time_s: float,
+        new_face: bool = False,
+    ) -> None:  # fmt: skip
+        """The next frame: its cells, those of the reference picture in use, its keypoints (K, 2) if there are any."""
         self._now_s = max(self._now_s, time_s)
         self._distance = change(cells, reference).mean
-        if self._cells is not None and self._keypoints is not None:
+        if self._cells is not None:
             moved = change(cells, self._cells)
-            jump = float(np.linalg.norm(keypoints - self._keypoints, axis=1).mean())
-            self._alarm |= moved.share >= ALARM_SHARE or moved.mean >= ALARM_MEAN or jump >= ALARM_JUMP
+            self._alarm |= moved.share >= ALARM_SHARE or moved.mean >= ALARM_MEAN
+        if keypoints is not None and self._keypoints is not None:
+            self._alarm |= float(np.linalg.norm(keypoints - self._keypoints, axis=1).mean()) >= ALARM_JUMP
         self._alarm |= self._distance >= max(ALARM_DISTANCE, ALARM_GROWTH * self._checked_distance)
         self._new_face |= new_face
         self._cells, self._keypoints = cells, keypoints

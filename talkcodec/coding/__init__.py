@@ -6,7 +6,7 @@ Both look up in `HeldReferences` what the other end, or this one, holds.
 """
 
 from talkcodec.coding.held import HeldReferences, next_reference_id
-from talkcodec.coding.motion_path import CONCEAL_MS, extrapolate_motion, mix_motion
+from talkcodec.coding.motion_path import CONCEAL_MS, extrapolate_motion, mix_drive, mix_motion
 from talkcodec.coding.reader import UnitReader
 from talkcodec.coding.recorder import UnitRecorder
 from talkcodec.coding.unit import AccessUnit
@@ -20,6 +20,7 @@ __all__ = [
     "UnitRecorder",
     "UnitWriter",
     "extrapolate_motion",
+    "mix_drive",
     "mix_motion",
     "next_reference_id",
 ]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from talkcodec.types import FloatArray, Motion
+from talkcodec.types import Base, Drive, FloatArray, Motion
 
-__all__ = ["CONCEAL_MS", "extrapolate_motion", "mix_motion"]
+__all__ = ["CONCEAL_MS", "extrapolate_motion", "mix_drive", "mix_motion"]
 
 CONCEAL_MS = 280.0
 """A missing unit is extrapolated for so long; then the picture freezes."""
@@ -16,6 +16,18 @@ def mix_motion(a: Motion, b: Motion, share: float) -> Motion:
     if a.jacobians is not None and b.jacobians is not None:
         jacobians = _mix(a.jacobians, b.jacobians, share)
     return Motion(_mix(a.keypoints, b.keypoints, share), jacobians)
+
+
+def mix_drive(a: Drive, b: Drive, share: float) -> Drive:
+    """What drives an instant between two, both with the same reference: each layer that both have, mixed.
+
+    Where the flows of both base pictures lead to the same reference, their mean is the flow of the instant between.
+    """
+    motion = mix_motion(a.motion, b.motion, share) if a.motion is not None and b.motion is not None else None
+    if a.base is None or b.base is None or a.base.picture.shape != b.base.picture.shape:
+        return Drive(motion, None if motion is not None else a.base)
+    flow = _mix(a.base.flow, b.base.flow, share)
+    return Drive(motion, Base(_mix(a.base.picture, b.base.picture, share), flow))
 
 
 def extrapolate_motion(

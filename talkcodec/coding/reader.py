@@ -6,8 +6,11 @@ from talkcodec.bitstream import (
     CodedUnit,
     Hello,
     KeyframeUnit,
+    Layer,
+    MotionState,
     dequantise,
     load_table,
+    parse_base,
     parse_keyframe,
     parse_motion,
 )
@@ -41,14 +44,17 @@ class UnitReader:
         A keyframe must be held already. Raises BitstreamError for damaged bytes, StateError when the unit is predicted
         from what is not held.
         """
+        self.held.use(coded.reference_id)
+        if coded.layer is Layer.BASE:
+            base = parse_base(coded.payload)
+            return AccessUnit(coded.timestamp, coded.reference_id, keyframe=keyframe, base=base)
         parsed = parse_motion(
-            coded.motion, sequence=coded.sequence, timestamp=coded.timestamp, reference_id=coded.reference_id,
+            coded.payload, sequence=coded.sequence, timestamp=coded.timestamp, reference_id=coded.reference_id,
             lookup=self.held, table=self._table, steps=self._steps,
         )  # fmt: skip
-        self.held.use(coded.reference_id)
         self.held.add_unit(coded.sequence, parsed.state)
         return AccessUnit(coded.timestamp, coded.reference_id, parsed.state, keyframe)
 
-    def motion(self, unit: AccessUnit) -> Motion:
-        """The motion that a unit stands for."""
-        return dequantise(unit.motion, self._table, self._steps)
+    def motion(self, state: MotionState) -> Motion:
+        """The motion that a state stands for."""
+        return dequantise(state, self._table, self._steps)

@@ -1,7 +1,6 @@
 """Access units into a recording: what a file holds counts as held."""
 
-from talkcodec.bitstream import RecordingWriter
-from talkcodec.clock import seq16_add
+from talkcodec.bitstream import Layer, RecordingWriter
 from talkcodec.coding.unit import AccessUnit
 from talkcodec.coding.writer import UnitWriter
 
@@ -21,7 +20,8 @@ class UnitRecorder:
         self._recording, self._writer, self._units = recording, writer, units
         self._first: int | None = None  # timestamp of the oldest unit that waits
         self._reference: int | None = None
-        self.keyframe_bytes = self.motion_bytes = 0
+        self.keyframe_bytes = 0
+        self.layer_bytes = dict.fromkeys(Layer, 0)
 
     def write(self, unit: AccessUnit) -> None:
         """Append one access unit. Raises UsageError for times that go back."""
@@ -48,5 +48,6 @@ class UnitRecorder:
         while (bundle := self._writer.take()) is not None:
             timestamp = self._recording.header.hello.time_base.from_wire(bundle.timestamp, timestamp)
             self._recording.write_bundle(bundle, timestamp)
-            self.motion_bytes += sum(len(unit.payload) for unit in bundle.units)
-            self._writer.acknowledge_unit(seq16_add(self._writer.next_sequence, -1))
+            for unit in bundle.units:
+                self.layer_bytes[unit.layer] += len(unit.payload)
+            self._writer.acknowledge_all()

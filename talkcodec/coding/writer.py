@@ -4,17 +4,21 @@ from collections import deque
 from typing import Any
 
 from talkcodec.bitstream import (
+    BasePicture,
     BundledUnit,
     Hello,
     KeyframeUnit,
+    Layer,
     MotionBundle,
+    MotionState,
     MotionUnit,
     ReceiverReport,
     load_table,
+    serialize_base,
     serialize_keyframe,
     serialize_motion,
 )
-from talkcodec.bitstream.messages import MAX_BUNDLE_UNITS, MAX_MESSAGE_BYTES
+from talkcodec.bitstream.messages import MAX_BUNDLE_BYTES, MAX_BUNDLE_UNITS
 from talkcodec.bitstream.motion import MAX_DISTANCE
 from talkcodec.clock import seq16_add, seq16_diff
 from talkcodec.coding.held import HeldReferences
@@ -48,6 +52,7 @@ class UnitWriter:
         self._acknowledged: deque[int] = deque(maxlen=distance)
         self._pending: deque[AccessUnit] = deque()
         self._next = first_sequence
+        self._last_motion: int | None = None
 
     @property
     def next_sequence(self) -> int:
@@ -73,7 +78,7 @@ class UnitWriter:
         return self._pending.popleft()
 
     def take(self) -> MotionBundle | None:
-        """The waiting units that share the first one's reference, as one bundle; None when none waits.
+        """The waiting units that share the first one's reference, as one bundle; None when there is nothing to send.
 
         A reference that the other end lost meanwhile takes its units with it.
         """
@@ -87,14 +92,23 @@ class UnitWriter:
         while (
             self._pending
             and self._pending[0].reference_id == first.reference_id
-            and len(units) < MAX_BUNDLE_UNITS
-            and size <= MAX_MESSAGE_BYTES // 4
+            and len(units) < MAX_BUNDLE_UNITS - 1  # an access unit has at most two layers in a bundle
+            and size <= MAX_BUNDLE_BYTES
         ):
             unit = self._pending.popleft()
-            payload = self._payload(unit, alone=not units)
-            delta = self._time_base.to_wire(unit.timestamp) - self._time_base.to_wire(before)
-            units.append(BundledUnit(delta & ((1 << self._time_base.bits) - 1), payload))
-            before, size = unit.timestamp, size + len(payload)
+            for layer, value in ((Layer.MOTION, unit.motion), (Layer.BASE, unit.base)):
+                if value is None:
+                    continue
+                if isinstance(value, BasePicture):
+                    payload = serialize_base(value)
+                    self._next = seq16_add(self._next, 1)
+                else:
+                    payload = self._motion(unit, value, bundled=len(units))
+                delta = self._time_base.to_wire(unit.timestamp) - self._time_base.to_wire(before)
+                units.append(BundledUnit(delta & ((1 << self._time_base.bits) - 1), payload, layer))
+                before, size = unit.timestamp, size + len(payload)
+        if not units:
+            return None
         return MotionBundle(first.reference_id, sequence, self._time_base.to_wire(first.timestamp), tuple(units))
 
     def acknowledge(self, report: ReceiverReport) -> None:
@@ -113,6 +127,11 @@ class UnitWriter:
             return
         self._acknowledged.append(sequence)
 
+    def acknowledge_all(self) -> None:
+        """Everything that was taken counts as held, as in a file."""
+        if self._last_motion is not None:
+            self.acknowledge_unit(self._last_motion)
+
     def forget_units(self) -> None:
         """Predict from no earlier unit again, as after a keyframe in a file, where decoding can start."""
         self._acknowledged.clear()
@@ -125,24 +144,26 @@ class UnitWriter:
             return None
         return newest
 
-    def _payload(self, unit: AccessUnit, alone: bool) -> bytes:
+    def _motion(self, unit: AccessUnit, state: MotionState, bundled: int) -> bytes:
+        """The payload of a motion unit, `bundled` of this bundle's units standing before it."""
         sequence = self._next
         predictors = {0}
         held = self._newest_held()
         if held is not None:
             predictors.add(seq16_diff(sequence, held))
-        if not alone:
-            predictors.add(1)
+        if self._last_motion is not None and 1 <= (back := seq16_diff(sequence, self._last_motion)) <= bundled:
+            predictors.add(back)
         payload = min(
             (
                 serialize_motion(
-                    MotionUnit(sequence, unit.timestamp, unit.reference_id, predictor, unit.motion),
+                    MotionUnit(sequence, unit.timestamp, unit.reference_id, predictor, state),
                     self.held, self._table, self._steps,
                 )
                 for predictor in sorted(predictors)
             ),
             key=len,
         )  # fmt: skip
-        self.held.add_unit(sequence, unit.motion)
+        self.held.add_unit(sequence, state)
+        self._last_motion = sequence
         self._next = seq16_add(sequence, 1)
         return payload

@@ -171,8 +171,10 @@ class ReceiverSession(Generic[T]):
             return
         if not self._arrivals.add(coded.sequence, coded.timestamp, now_ms, timed=newest):
             return
-        self._unit_bytes += len(coded.motion)
-        motion = self._reader.motion(unit)
+        self._unit_bytes += len(coded.payload)
+        if unit.motion is None:
+            return
+        motion = self._reader.motion(unit.motion)
         reference = self._held.use(unit.reference_id)
         self._jitter_buffer.push(TimedMotion(coded.sequence, coded.timestamp, reference, motion), now_ms)
 

@@ -33,7 +33,7 @@ def written(items, header=HEADER, bundle_units=25):
             base, first = header.hello.time_base, waiting[0]
             times = [unit.timestamp // base.ticks for unit in waiting]
             units = [
-                BundledUnit(time - before, unit.motion)
+                BundledUnit(time - before, unit.payload)
                 for unit, time, before in zip(waiting, times, times[:1] + times, strict=False)
             ]
             wire = base.to_wire(first.timestamp)

@@ -182,7 +182,8 @@ def test_concealment_goes_on_for_a_while_and_then_rests(engine: FakeEngine) -> N
     encoder = Encoder(engine)
     for number in range(4):
         decoder.decode(encoder.encode(blob_picture(20 + 2 * number, 30), number * FRAME_TICKS))
-    bright = [int(np.argmax(decoder.conceal((3 + ahead) * FRAME_TICKS).sum(axis=(0, 2)))) for ahead in range(1, 12)]
+    concealed = [decoder.generate(*decoder.conceal((3 + ahead) * FRAME_TICKS)) for ahead in range(1, 12)]
+    bright = [int(np.argmax(picture.sum(axis=(0, 2)))) for picture in concealed]
     assert 26 < bright[0] <= 29
     assert bright == sorted(bright)
     assert len(set(bright[7:])) == 1
