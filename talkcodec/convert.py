@@ -148,19 +148,18 @@ def encode_video(
                             audio_bytes += len(packet.data)
                             _record_sound(writer, packet)
                             packet = next(sound, None)
+                        new_face |= picture.new_face
+                        if encoder.wants(_ticks(time_s)):
+                            unit = encoder.encode(
+                                picture.picture, _ticks(time_s), crop=picture.crop,
+                                captured_size=picture.captured_size, new_face=new_face,
+                            )  # fmt: skip
+                            new_face = False
+                            recorder.write(unit)
+                            keyframes += unit.keyframe is not None
                         frames += 1
                         if report:
                             report(frames)
-                        new_face |= picture.new_face
-                        if not encoder.wants(_ticks(time_s)):
-                            continue
-                        unit = encoder.encode(
-                            picture.picture, _ticks(time_s), crop=picture.crop, captured_size=picture.captured_size,
-                            new_face=new_face,
-                        )  # fmt: skip
-                        new_face = False
-                        recorder.write(unit)
-                        keyframes += unit.keyframe is not None
                 while packet is not None:
                     audio_bytes += len(packet.data)
                     _record_sound(writer, packet)
