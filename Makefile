@@ -20,7 +20,7 @@ coverage: venv
 SEED := $(or $(SEED),$(shell $(PYTHON) -c "import random; print(random.randrange(2**32))"))
 slow: venv
 	@echo "SEED=$(SEED)"
-	$(BIN)/python -m pytest -m slow --hypothesis-profile=random --hypothesis-seed=$(SEED)
+	$(BIN)/python -m pytest -m slow --fuzz-seed=$(SEED)
 	$(BIN)/python -m pytest --hypothesis-profile=random --hypothesis-seed=$(SEED) tests/bitstream tests/coding tests/session
 
 check: venv

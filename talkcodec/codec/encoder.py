@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoder"]
 
+_RESTORED_WEIGHT = 2.0
+"""By which the error of a restored picture counts more against refresh_l1 than that of a moved one: it is small
+anywhere, since the base picture is there, and a new reference brings it down by about that."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
@@ -91,7 +95,8 @@ class Encoder:
         if self.config.rung is not Rung.MOTION:
             return self._encode_base(picture, timestamp, force_keyframe, crop, captured_size, new_face)
         motion = self._smooth(self._engine.detect(picture), crop)
-        self._look(picture, motion, new_face)
+        if (coming := self._coming()) is not None:
+            self._refresh.look(thumbnail(picture), coming.cells, motion.keypoints, self._time_s, new_face)
         keyframe = None
         if force_keyframe or self._keyframe_is_due(crop) or self._drifted(picture, motion, crop):
             keyframe = self._make_keyframe(picture, crop, captured_size)
@@ -122,17 +127,35 @@ class Encoder:
         self._base.close()
 
     def _encode_base(
-        self, picture: Picture, timestamp: int, force_keyframe: bool, crop: Crop, captured_size: tuple[int, int],
+        self,
+        picture: Picture,
+        timestamp: int,
+        force_keyframe: bool,
+        crop: Crop,
+        captured_size: tuple[int, int],
         new_face: bool,
-    ) -> AccessUnit:  # fmt: skip
+    ) -> AccessUnit:
         base = self._base.encode(picture, timestamp, crop)
-        shown = None if self.config.refresh_l1 is None else self._base_shown.decode(base)
-        self._look(picture, None, new_face)
         keyframe = None
-        if force_keyframe or self._keyframe_is_due(crop) or self._faded(picture, shown, crop):
+        due = force_keyframe or self._keyframe_is_due(crop)
+        if self.config.rung is Rung.HYBRID:
+            shown = self._base_shown.decode(base)
+            due = due or self._faded(picture, shown, crop, new_face)
+        if due:
             keyframe = self._make_keyframe(picture, crop, captured_size)
         assert self._current is not None
         return AccessUnit(timestamp, self._current.number, keyframe=keyframe, base=base)
+
+    def _faded(self, picture: Picture, shown: Picture, crop: Crop, new_face: bool) -> bool:
+        """True when the decoded base picture, restored with the reference that is coming, is far from the picture."""
+        coming = self._coming()
+        assert coming is not None
+        self._refresh.look(thumbnail(picture), coming.cells, None, self._time_s, new_face)
+        if coming.crop != crop or not self._refresh.check_due(len(self.held.offered)):
+            return False
+        flow = self._engine.find_flow(coming.prepared, shown)
+        restored = self._engine.generate(coming.prepared, Drive(base=Base(shown.astype(np.float32), flow)))
+        return self._refresh.keyframe_due(_RESTORED_WEIGHT * _l1(restored, picture))
 
     def _follow_acknowledgements(self) -> None:
         """Animate the reference that the decoder came to hold last; none when it started again and holds nothing."""
@@ -146,20 +169,16 @@ class Encoder:
         """The reference that the receiver will see next: the one on its way, else the one in use."""
         return self._made if self.held.offered else self._current
 
-    def _look(self, picture: Picture, motion: Motion | None, new_face: bool) -> None:
-        if (coming := self._coming()) is not None:
-            keypoints = None if motion is None else motion.keypoints
-            self._refresh.look(thumbnail(picture), coming.cells, keypoints, self._time_s, new_face)
-
     def _pass_time(self, timestamp: int) -> None:
         if self._last_timestamp is not None:
-            self._time_s += time32_diff(timestamp & 0xFFFFFFFF, self._last_timestamp & 0xFFFFFFFF) / CLOCK_HZ
+            elapsed = time32_diff(timestamp & 0xFFFFFFFF, self._last_timestamp & 0xFFFFFFFF)
+            self._time_s += max(0, elapsed) / CLOCK_HZ  # a source that starts again does not stop the policies
         self._last_timestamp = timestamp
 
     def _keyframe_is_due(self, crop: Crop) -> bool:
         if self._keyframe_s is None or self._current is None:
             return True
-        if crop != self._wanted_crop and self._refresh.urgent_allowed():
+        if crop != self._wanted_crop and self._refresh.urgent_allowed(self._time_s):
             return True
         interval_s = self.config.keyframe_interval_s
         return interval_s is not None and self._time_s - self._keyframe_s >= interval_s - 1e-3
@@ -178,18 +197,6 @@ class Encoder:
             if other_error <= limit:
                 self._current, error = nearest, other_error
         return self._refresh.keyframe_due(error)
-
-    def _faded(self, picture: Picture, shown: Picture | None, crop: Crop) -> bool:
-        """True when the base picture, as the receiver decodes it, is far from the captured one even when restored."""
-        coming = self._coming()
-        assert coming is not None
-        if shown is None or not self._refresh.check_due(len(self.held.offered)):
-            return False
-        if shown.shape[0] >= self._size or coming.crop != crop:
-            return False
-        flow = self._engine.find_flow(coming.prepared, shown)
-        drive = Drive(base=Base(shown.astype(np.float32), flow))
-        return self._refresh.keyframe_due(_l1(self._engine.generate(coming.prepared, drive), picture))
 
     def _error(self, picture: Picture, motion: Motion, crop: Crop, reference: _Reference) -> float:
         """Mean absolute error in [0, 1] of the picture that a receiver would generate from this reference."""

@@ -88,7 +88,7 @@ class RefreshPolicy:
         if self._config.refresh_l1 is None or on_their_way > 1:
             return False
         self._regular = not on_their_way and self._now_s - self._checked_s >= self._config.check_interval_s - 1e-3
-        alarm = self.urgent_allowed() if self._owed else self._alarm or self._far or self._new_face
+        alarm = self.urgent_allowed(self._now_s) if self._owed else self._alarm or self._far or self._new_face
         if alarm and self._now_s - self._alarmed_s >= ALARM_GAP_S - 1e-3:
             self._alarmed_s = self._now_s
             return True
@@ -110,15 +110,16 @@ class RefreshPolicy:
             urgent |= error > limit
             self._look_back_s, self._looks_back = None, False
         patient = self._keyframe_s is None or self._now_s - self._keyframe_s >= self._config.min_keyframe_interval_s
-        if (error > limit and patient and self._regular) or (urgent and self.urgent_allowed()):
+        if (error > limit and patient and self._regular) or (urgent and self.urgent_allowed(self._now_s)):
             self._look_back_s = look_back_s
             return True
         self._owed, self._alarm, self._far = urgent, False, False
         self._new_face &= urgent
         return False
 
-    def urgent_allowed(self) -> bool:
+    def urgent_allowed(self, time_s: float) -> bool:
         """True when the bucket has a keyframe to give, as for a crop that had to move."""
+        self._now_s = max(self._now_s, time_s)
         elapsed_s, self._filled_s = self._now_s - self._filled_s, self._now_s
         gained = elapsed_s / self._config.urgent_interval_s if self._config.urgent_interval_s else np.inf
         self._tokens = min(float(self._config.urgent_keyframes), self._tokens + float(gained))
@@ -127,7 +128,7 @@ class RefreshPolicy:
     def keyframe_sent(self, time_s: float) -> None:
         """A keyframe was made of the last frame, for whatever reason: all are taken from the bucket."""
         self._now_s = max(self._now_s, time_s)
-        self.urgent_allowed()
+        self.urgent_allowed(self._now_s)
         self._tokens = max(0.0, self._tokens - 1)
         self._keyframe_s = self._checked_s = self._now_s
         self._distance = self._checked_distance = 0.0

@@ -191,7 +191,7 @@ def fire(make: Callable[[random.Random], Any], seeds: list[bytes], count: int, s
                 machine.take(message)
                 machine.step()
             except Exception as error:
-                raise AssertionError(f"message {sent} of --hypothesis-seed={seed}: {message}") from error
+                raise AssertionError(f"message {sent} of --fuzz-seed={seed}: {message}") from error
     return good, bad
 
 
@@ -237,7 +237,7 @@ async def fire_at_links(seeds: list[bytes], count: int, seed: int) -> int:
                     linked.receiving.step()
                     linked.sending.step()
                 except Exception as error:
-                    raise AssertionError(f"message {sent} of --hypothesis-seed={seed}: {data!r}") from error
+                    raise AssertionError(f"message {sent} of --fuzz-seed={seed}: {data!r}") from error
             assert isinstance(linked.link.peer_hello, Hello | None)
             assert linked.link.malformed <= linked.link.traffic.received_messages
             malformed += linked.link.malformed
@@ -320,7 +320,7 @@ def fire_recordings(count: int, seed: int) -> tuple[int, int]:
         try:
             decoded += play(data, rng)
         except Exception as error:
-            raise AssertionError(f"record {records} of --hypothesis-seed={seed}: {data.hex()}") from error
+            raise AssertionError(f"record {records} of --fuzz-seed={seed}: {data.hex()}") from error
     return records, decoded
 
 
