@@ -139,9 +139,7 @@ def test_a_transport_stream_that_begins_inside_a_gop(tmp_path: Path) -> None:
     data = stream_of(tmp_path, "whole.ts").read_bytes()
     packets = [data[start : start + 188] for start in range(0, len(data), 188)]
     with av.open(str(tmp_path / "whole.ts")) as container:
-        video = container.streams.video[0]
-        video_pid, start_s = video.id, float(video.start_time * video.time_base)
-        container.seek(0)
+        video_pid, start = container.streams.video[0].id, container.streams.video[0].start_time
     first = next(
         number for number, packet in enumerate(packets)
         if (packet[1] & 31) << 8 | packet[2] == video_pid and packet[1] & 0x40 and number > len(packets) // 8
@@ -149,7 +147,7 @@ def test_a_transport_stream_that_begins_inside_a_gop(tmp_path: Path) -> None:
     mid = tmp_path / "mid.ts"
     mid.write_bytes(b"".join(packets[:3] + packets[first:]))  # its tables, then from the middle of the first GOP
     with av.open(str(mid)) as container:
-        assert container.streams.video[0].start_time * video.time_base < start_s + 0.9
+        assert container.streams.video[0].start_time < start + 0.9 * 90_000
     with MediaReader(mid) as reader:
         frames = list(reader)
     missing_s = 2 - len(frames) / 25
