@@ -154,28 +154,6 @@ def test_animate_moves_the_portrait_with_the_sound_of_the_driving_video(clip: Pa
     assert not (tmp_path / "swapped.mp4").exists()
 
 
-def test_animate_counts_motion_from_the_first_face(clip: Path, tmp_path: Path) -> None:
-    portrait, late = tmp_path / "portrait.png", tmp_path / "late.mp4"
-    with MediaReader(clip) as reader:
-        pictures = [frame.picture for frame in reader]
-    cv2.imwrite(str(portrait), cv2.cvtColor(pictures[0], cv2.COLOR_RGB2BGR))
-    with MediaWriter(late, 256, 256) as writer:
-        for index, picture in enumerate([np.zeros_like(pictures[0])] * 15 + pictures):
-            writer.write(picture, index / 25)
-    films = []
-    for driving in (clip, late):
-        out = tmp_path / f"of-{driving.name}"
-        assert run("animate", portrait, driving, out, "--model", MODEL)[0] == 0
-        with MediaReader(out) as reader:
-            films.append([frame.picture.astype(int) for frame in reader])
-    plain, begun_late = films
-    assert len(begun_late) == 15 + len(plain)
-    at_rest = max(np.abs(picture - begun_late[0]).mean() for picture in begun_late[:15])
-    assert at_rest < 1  # only what the coding of the film changes
-    after = [np.abs(a - b).mean() for a, b in zip(begun_late[15:], plain, strict=True)]
-    assert max(after) < 3
-
-
 def test_one_damaged_packet_is_a_warning(clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     damaged, out = tmp_path / "damaged.mp4", tmp_path / "damaged.tkc"
     data = bytearray(clip.read_bytes())
