@@ -123,6 +123,11 @@ def test_a_pipe_and_a_folder_are_said(tmp_path: Path) -> None:
             open_source(str(path), loop=False)
 
 
+def test_an_address_is_said(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="is an address, expected a file"):
+        open_source("https://example.org/talk.mp4", loop=False)
+
+
 def joined(path: Path, *parts: Path) -> Path:
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path

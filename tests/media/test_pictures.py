@@ -126,6 +126,40 @@ def test_transparent_parts_lie_on_white(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "alpha.mov")[10, 10].min() > 250
 
 
+def test_a_photo_of_a_hundred_megapixels(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    cv2.imwrite(str(path), np.zeros((300, 12_000), np.uint8))
+    assert read_picture(path).shape == (205, 8192, 3)
+    with MediaReader(path) as reader, pytest.raises(MediaError, match="12000x300 px, at most 8192"):
+        list(reader)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [(b"irot\x01", "BKRG"), (b"irot\x03", "GRKB"), (b"imir\x00", "GKRB"), (b"imir\x01", "BRKG"), (b"free", "RBGK")],
+)
+def test_an_avif_that_is_turned_or_mirrored(tmp_path: Path, found: bytes, expected: str) -> None:
+    plain = film(tmp_path / "plain.avif", [corners()], codec="libsvtav1", options={"crf": "10"})
+    data = bytearray(plain.read_bytes())
+    at = {kind: data.index(kind) - 4 for kind in (b"meta", b"iloc", b"iprp", b"ipco", b"ipma", b"mdat")}
+    added = box(found[:4], found[4:])
+
+    def grow(position: int, count: int) -> None:
+        data[position : position + 4] = (int.from_bytes(data[position : position + 4]) + count).to_bytes(4)
+
+    grow(data.index((at[b"mdat"] + 8).to_bytes(4), at[b"iloc"]), len(added) + 1)  # the picture lies further behind
+    number = data[at[b"ipma"] + 18] = data[at[b"ipma"] + 18] + 1
+    data.insert(at[b"mdat"], 0x80 | number)
+    data[at[b"ipma"] : at[b"ipma"]] = added
+    grow(at[b"ipma"] + len(added), 1)
+    grow(at[b"ipco"], len(added))
+    for kind in (b"iprp", b"meta"):
+        grow(at[kind], len(added) + 1)
+    path = tmp_path / "turned.avif"
+    path.write_bytes(data)
+    assert names(read_picture(path)) == expected
+
+
 def test_interlaced_frames_have_no_comb(tmp_path: Path) -> None:
     def bar(x: int) -> np.ndarray:
         picture = np.full((64, 96, 3), 40, np.uint8)
