@@ -5,13 +5,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test slow check results venv clean
+.PHONY: demo test coverage slow check results venv clean
 
 demo: venv
 	$(BIN)/python -m sender.demo --out demo-out
 
 test: venv
 	$(BIN)/python -m pytest
+
+coverage: venv
+	$(BIN)/python -m pytest --cov
 
 slow: venv
 	$(BIN)/python -m pytest -m slow
@@ -37,4 +40,4 @@ $(VENV)/.installed: constraints.txt pyproject.toml scripts/make-venv
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-out eval-out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo-out eval-out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -12,7 +12,7 @@ from talkcodec.convert import Report, crop_frames
 from talkcodec.errors import MediaError, NoFaceError
 from talkcodec.media import MediaReader, MediaWriter, read_opus, read_picture
 from talkcodec.media.marks import GENERATED
-from talkcodec.types import Motion
+from talkcodec.types import Drive, Motion
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
@@ -65,7 +65,7 @@ def animate_portrait(
                     detected = engine.detect(frame.picture)
                     start = start or detected
                     motion = relative_motion(source, detected, start) if relative else detected
-                picture = engine.generate(reference, motion)
+                picture = engine.generate(reference, Drive(motion))
                 writer.write(np.hstack([frame.picture, picture]) if beside else picture, time_s)
                 frames += 1
                 if report:

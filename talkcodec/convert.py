@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -14,8 +14,8 @@ import numpy as np
 from talkcodec import __version__
 from talkcodec.bitstream import (
     AudioFormat,
+    Layer,
     RecordedAudio,
-    RecordedUnit,
     RecordingHeader,
     RecordingReader,
     RecordingWriter,
@@ -23,16 +23,20 @@ from talkcodec.bitstream import (
 )
 from talkcodec.clock import CLOCK_HZ
 from talkcodec.codec import (
-    AccessUnit,
     Decoder,
     Encoder,
     EncoderConfig,
     FaceCropper,
+    Rung,
     accept_hello,
     hello_for,
     paste_back,
 )
 from talkcodec.codec.crop import CroppedPicture, fit
+from talkcodec.codec.fitting import SEGMENT_S, RateFitter, in_segments
+from talkcodec.codec.ladder import config_for_rate
+from talkcodec.codec.timeline import TimedDrive, fill_in
+from talkcodec.coding import UnitReader, UnitRecorder, UnitWriter
 from talkcodec.errors import BitstreamError, MediaError, NoFaceError, StateError
 from talkcodec.media import Frame, MediaReader, MediaWriter, SoundPacket, read_opus
 from talkcodec.media.marks import GENERATED
@@ -68,8 +72,10 @@ class EncodeSummary:
     duration_s: float
     keyframe_bytes: int
     motion_bytes: int
+    base_bytes: int
     audio_bytes: int
     file_bytes: int
+    rung: Rung
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +95,25 @@ def encode_video(
     crop: bool = True,
     audio_bps: int = 16_000,
     audio_track: int | None = None,
+    bitrate_bps: float | None = None,
+    rung: Rung | None = None,
     report: Report | None = None,
 ) -> EncodeSummary:
     """Encode a video file to a recording.
 
+    bitrate_bps: of all but the sound; the ladder, or `rung`, then says how it is coded, and each minute of the hybrid
+    and the video rung is coded several times until it fits. Without, `config` says it all.
     crop: follow the face; else the middle square of each frame is coded. audio_bps: of the Opus track, 0 for none.
     audio_track: which sound track of the video, 1 for the first; None for its default one.
     Raises MediaError for a video that cannot be read: what was good before the damage is kept in `out`.
     Raises NoFaceError when the first seconds show no face.
     """
     config = config or EncoderConfig()
-    keyframes = keyframe_bytes = motion_bytes = audio_bytes = frames = 0
+    if bitrate_bps is not None:
+        config = config_for_rate(bitrate_bps, config, engine.config.picture_size, rung)
+    elif rung is not None:
+        config = replace(config, rung=rung)
+    keyframes = audio_bytes = frames = 0
     time_s = 0.0
     with MediaReader(source) as reader:
         cropped = crop_frames(reader, engine.config.picture_size, crop)
@@ -116,38 +130,50 @@ def encode_video(
             model_name=engine.name,
             frame_ticks=round(CLOCK_HZ / reader.info.fps) if reader.info.fps else 0,
             audio=AudioFormat() if audio_bps and reader.info.has_audio else None,
+            layers=(Layer.MOTION if config.rung is Rung.MOTION else Layer.BASE,),
         )
         encoder = Encoder(engine, config)
+        fitter = RateFitter(bitrate_bps, config) if bitrate_bps and config.rung is not Rung.MOTION else None
         with _file(out, "wb") as file:
             writer = RecordingWriter(file, header)
+            recorder = UnitRecorder(writer, UnitWriter(header.hello, encoder.held))
             try:
-                for time_s, picture in chain([first], cropped):
-                    while packet is not None and packet.time_s <= time_s:
-                        audio_bytes += len(packet.data)
-                        _record_sound(writer, packet)
-                        packet = next(sound, None)
-                    unit = encoder.encode(
-                        picture.picture, _ticks(time_s), crop=picture.crop, captured_size=picture.captured_size
-                    )
-                    writer.write_unit(
-                        RecordedUnit(unit.timestamp, unit.sequence, unit.reference_id, unit.keyframe, unit.motion)
-                    )
-                    frames += 1
-                    keyframes += unit.keyframe is not None
-                    keyframe_bytes += len(unit.keyframe or b"")
-                    motion_bytes += len(unit.motion)
-                    if report:
-                        report(frames)
+                for segment in in_segments(chain([first], cropped), SEGMENT_S if fitter else 0.0):
+                    if fitter:
+                        end_s = segment[-1][0] + 1 / (reader.info.fps or 25)
+                        spent_bytes = writer.bytes_written - audio_bytes
+                        encoder.change_base(fitter.fit(segment, end_s, spent_bytes, encoder.base))
+                    for time_s, picture in segment:
+                        while packet is not None and packet.time_s <= time_s:
+                            audio_bytes += len(packet.data)
+                            _record_sound(writer, packet)
+                            packet = next(sound, None)
+                        frames += 1
+                        if report:
+                            report(frames)
+                        if not encoder.wants(_ticks(time_s)):
+                            continue
+                        unit = encoder.encode(
+                            picture.picture, _ticks(time_s), crop=picture.crop, captured_size=picture.captured_size
+                        )
+                        recorder.write(unit)
+                        keyframes += unit.keyframe is not None
                 while packet is not None:
                     audio_bytes += len(packet.data)
                     _record_sound(writer, packet)
                     packet = next(sound, None)
             finally:
+                recorder.close()
                 writer.close()
+                encoder.close()
         duration_s = time_s + 1 / (reader.info.fps or 25)
         if reader.problem:
             raise MediaError(f"{reader.problem}; {frames} frames before it are in {out}")
-    return EncodeSummary(frames, keyframes, duration_s, keyframe_bytes, motion_bytes, audio_bytes, out.stat().st_size)
+    layers = recorder.layer_bytes
+    return EncodeSummary(
+        frames, keyframes, duration_s, recorder.keyframe_bytes, layers[Layer.MOTION], layers[Layer.BASE], audio_bytes,
+        out.stat().st_size, config.rung,
+    )  # fmt: skip
 
 
 def decode_recording(
@@ -170,34 +196,27 @@ def decode_recording(
         reader = RecordingReader(file)
         engine = open_engine(reader.header)
         decoder = Decoder(engine, accept_hello(engine, reader.header.hello))
+        units = UnitReader(reader.header.hello, decoder.held)
         fps = CLOCK_HZ / reader.header.frame_ticks if reader.header.frame_ticks else 25.0
-        frames = concealed = 0
         writer: MediaWriter | None = None
         original = _Original(beside) if beside else None
-        waiting: list[SoundPacket] = []  # sound before the first picture: the size of the film is not known yet
+        player = _Player(reader, units, decoder)
+        frames = 0
         try:
-            for record in reader:
-                if isinstance(record, RecordedAudio):
-                    waiting = [*waiting, *_sound(record)][-3000:]  # a minute at most
-                    if writer is not None:
-                        _write_sound(writer, waiting)
-                    continue
-                picture = _decode_unit(decoder, record)
-                concealed += picture is None
-                if picture is None:
-                    if not frames:
-                        continue
-                    picture = decoder.conceal(record.timestamp)
-                time_s = record.timestamp / CLOCK_HZ
+            for each in fill_in(player.drives(), reader.header.frame_ticks if player.sparse else 0):
+                time_s = each.timestamp / CLOCK_HZ
+                picture = decoder.generate(each.reference, each.drive)
                 shown = _compose(picture, decoder, original.at(time_s) if original else None, paste)
                 if writer is None:
                     sound = reader.header.audio is not None
                     writer = MediaWriter(out, shown.shape[1], shown.shape[0], fps, sound=sound, comment=GENERATED)
-                    _write_sound(writer, waiting)
+                _write_sound(writer, player.sound)
                 writer.write(shown, time_s)
                 frames += 1
                 if report:
                     report(frames)
+            if writer is not None:
+                _write_sound(writer, player.sound)
         finally:
             if writer:
                 writer.close()
@@ -208,7 +227,7 @@ def decode_recording(
         raise BitstreamError(f"{source}: {reader.problem}; {kept}")
     if not frames:
         raise BitstreamError(f"{source} holds no frame that can be decoded")
-    return DecodeSummary(frames, concealed)
+    return DecodeSummary(frames, player.damaged)
 
 
 class _Original:
@@ -293,13 +312,32 @@ def _first_face(path: Path, size: int) -> Crop:
     raise NoFaceError(f"no face found in the first {time_s:.1f} s of {path}: the codec follows one face")
 
 
-def _decode_unit(decoder: Decoder, record: RecordedUnit) -> Picture | None:
-    """The picture of a recorded unit, None when it is damaged."""
-    unit = AccessUnit(record.timestamp, record.sequence, record.reference_id, record.keyframe, record.motion)
-    try:
-        return decoder.decode(unit)
-    except (BitstreamError, StateError):
-        return None
+class _Player:
+    """Reads a recording: what drives each of its units' pictures, and the sound that stands before it."""
+
+    MOST_SOUND = 3000
+    """Packets that wait for the first picture: a minute."""
+
+    def __init__(self, recording: RecordingReader, units: UnitReader, decoder: Decoder) -> None:
+        self._recording, self._units, self._decoder = recording, units, decoder
+        self.sparse = Layer.BASE in recording.header.layers
+        self.sound: list[SoundPacket] = []
+        self.damaged = 0
+
+    def drives(self) -> Iterator[TimedDrive]:
+        """In order; where a unit is damaged, motion is extrapolated, and a base picture left to those around it."""
+        for record in self._recording:
+            if isinstance(record, RecordedAudio):
+                self.sound = [*self.sound, *_sound(record)][-self.MOST_SOUND :]
+                continue
+            try:
+                if record.keyframe is not None:
+                    self._decoder.hold(self._units.keyframe(record.keyframe))
+                yield TimedDrive(record.timestamp, *self._decoder.drive(self._units.unit(record)))
+            except (BitstreamError, StateError):
+                self.damaged += 1
+                if not self.sparse and self._decoder.reference_shown is not None:
+                    yield TimedDrive(record.timestamp, *self._decoder.conceal(record.timestamp))
 
 
 def _sound(record: RecordedAudio) -> Iterator[SoundPacket]:

@@ -1,18 +1,33 @@
 """What may be set on an encoder and a decoder; defaults stand here and nowhere else."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from talkcodec.bitstream import MotionSteps
+from talkcodec.codec.base import BaseConfig
 from talkcodec.errors import ConfigError
 from talkcodec.picture import DEFAULT_QUALITY, STILL_IDS
 
-__all__ = ["DecoderConfig", "EncoderConfig"]
+__all__ = ["DecoderConfig", "EncoderConfig", "Rung"]
+
+
+class Rung(Enum):
+    """What is sent beside keyframes.
+
+    motion: keypoints and Jacobians. hybrid: small base pictures, restored with the keyframe. video: base pictures of
+    the picture's own size, shown as they are.
+    """
+
+    MOTION = "motion"
+    HYBRID = "hybrid"
+    VIDEO = "video"
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
     """Policies of the encoder.
 
+    rung: what is sent beside keyframes; base: how the base pictures of the hybrid and the video rung are coded.
     steps: quantiser steps of the motion. table_id: probability table, None for the newest that fits the model.
     still, still_quality: coding of keyframe pictures, quality 0 to 100.
     keyframe_interval_s: a keyframe at the latest after this time; None for never.
@@ -21,10 +36,12 @@ class EncoderConfig:
     min_keyframe_interval_s: no keyframe for reasons of quality sooner than this after the last.
     references: how many reference pictures both ends keep, 1 to 8.
     smoothing: 0 (none) to below 1, how much of the motion of still keypoints is held back against jitter.
-    acknowledged: predict only from, and animate only, what the receiver acknowledged (a call); else everything that
-    was encoded counts as held (a file).
+    acknowledged: animate only references that were acknowledged through `Encoder.held` (a call); else each counts as
+    held once it is encoded (a file).
     """
 
+    rung: Rung = Rung.MOTION
+    base: BaseConfig = field(default_factory=BaseConfig)
     steps: MotionSteps = field(default_factory=MotionSteps)
     table_id: int | None = None
     still: str = "av1"
@@ -56,18 +73,15 @@ class DecoderConfig:
     """What the decoder must know of the stream (talkcodec.codec.accept_hello makes it from a Hello), and its limits.
 
     steps, table_id: as the encoder's; the defaults are its defaults.
-    references: reference pictures kept; the oldest is dropped first.
-    conceal_s: motion is extrapolated for so long when units are missing, then the picture freezes.
+    references: reference pictures kept; the one unused for longest is dropped first.
     """
 
     steps: MotionSteps = field(default_factory=MotionSteps)
     table_id: int | None = None
     references: int = 8
-    conceal_s: float = 0.2
 
     def __post_init__(self) -> None:
         _in_range("references", self.references, 1, 64)
-        _in_range("conceal_s", self.conceal_s, 0.0, 10.0)
 
 
 def _in_range(name: str, value: float, low: float, high: float) -> None:

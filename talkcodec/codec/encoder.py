@@ -1,28 +1,19 @@
-"""Picture to access unit: detect, quantise, predict, entropy-code; and when to send a new reference picture."""
+"""Picture to access unit: detect and quantise; and when to send a new reference picture."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from talkcodec.bitstream import (
-    HeldStates,
-    KeyframeUnit,
-    MotionState,
-    MotionUnit,
-    dequantise,
-    quantise,
-    serialize_keyframe,
-    serialize_motion,
-)
-from talkcodec.bitstream.motion import MAX_DISTANCE
-from talkcodec.clock import CLOCK_HZ, seq16_add, seq16_diff, time32_diff
-from talkcodec.codec.config import EncoderConfig
+from talkcodec.bitstream import KeyframeUnit, MotionState, dequantise, quantise
+from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.codec.base import BaseConfig, BaseDecoder, BaseEncoder
+from talkcodec.codec.config import EncoderConfig, Rung
 from talkcodec.codec.parameters import table_of
-from talkcodec.codec.unit import AccessUnit
+from talkcodec.coding import AccessUnit, HeldReferences, next_reference_id
 from talkcodec.errors import ConfigError, UsageError
 from talkcodec.picture import STILL_IDS, open_still
-from talkcodec.types import Crop, FloatArray, Motion, Picture
+from talkcodec.types import Base, Crop, Drive, FloatArray, Motion, Picture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine  # not at run time: the codec itself needs no torch
@@ -45,21 +36,23 @@ class Encoder:
     """Turns square pictures into access units.
 
     The picture that both ends animate is the *decoded* still, and its motion is detected on that, quantised and sent:
-    the decoder detects nothing. One thread at a time may call an encoder.
+    the decoder detects nothing. `held` says which references the decoder holds. One thread at a time may call an
+    encoder; acknowledgements may come to `held` from another.
     """
 
     def __init__(self, engine: "Engine", config: EncoderConfig | None = None) -> None:
         self.config = config or EncoderConfig()
+        self.held: HeldReferences[_Reference] = HeldReferences(self.config.references)
         self._engine = engine
         self._table = table_of(engine, self.config.table_id)
         self._still = open_still(self.config.still)
         self._size = engine.config.picture_size
-        self._sent = HeldStates()
-        self._newest_held: int | None = None  # sequence of the newest unit that the receiver holds
-        self._references: dict[int, _Reference] = {}  # held by both ends, oldest first
-        self._pending: dict[int, _Reference] = {}  # sent, not yet acknowledged
+        self._base = BaseEncoder(self.config.base)
+        self._base_shown = BaseDecoder(self._size)
         self._current: _Reference | None = None
-        self._sequence = 0
+        self._last_state: MotionState | None = None
+        self._last_base: Picture | None = None
+        self._newest_seen: _Reference | None = None
         self._next_reference = 0
         self._last_keyframe: int | None = None  # timestamps, 90 kHz
         self._last_check: int | None = None
@@ -86,48 +79,59 @@ class Encoder:
                 f"{(self._size, self._size, 3)}: crop and scale it first (FaceCropper)"
             )
         crop = crop or Crop(0, 0, self._size)
+        captured_size = captured_size or (self._size, self._size)
+        self._follow_acknowledgements()
+        if self.config.rung is not Rung.MOTION:
+            return self._encode_base(picture, timestamp, force_keyframe, crop, captured_size)
         motion = self._smooth(self._engine.detect(picture), crop)
         keyframe = None
         if force_keyframe or self._keyframe_is_due(timestamp, crop) or self._drifted(picture, motion, crop, timestamp):
-            keyframe = self._make_keyframe(picture, timestamp, crop, captured_size or (self._size, self._size))
+            keyframe = self._make_keyframe(picture, timestamp, crop, captured_size)
         assert self._current is not None
         if keyframe is not None and keyframe.reference_id == self._current.number:
             state = keyframe.state  # the picture that is sent is the picture that is shown
         else:
-            held = None if self._newest_held is None else self._sent.unit_state(self._newest_held)
-            state = quantise(_recrop(motion, crop, self._current.crop), self._table, self.config.steps, held)
-        sequence, self._sequence = self._sequence, seq16_add(self._sequence, 1)
-        unit = AccessUnit(
-            timestamp=timestamp,
-            sequence=sequence,
-            reference_id=self._current.number,
-            keyframe=serialize_keyframe(keyframe, self._table, self.config.steps) if keyframe else None,
-            motion=self._code_motion(sequence, timestamp, state),
-            keyframe_id=keyframe.reference_id if keyframe else None,
-        )
-        self._sent.add_unit(sequence, state)
-        if not self.config.acknowledged:
-            self.acknowledge(sequence)
-        return unit
+            moved = _recrop(motion, crop, self._current.crop)
+            state = quantise(moved, self._table, self.config.steps, self._last_state)
+        self._last_state = state
+        return AccessUnit(timestamp, self._current.number, state, keyframe)
 
-    def acknowledge(self, sequence: int) -> None:
-        """The receiver holds the state of this unit: later units may be predicted from it."""
-        if not 1 <= seq16_diff(self._sequence, sequence) <= MAX_DISTANCE or self._sent.unit_state(sequence) is None:
-            return  # too old to predict from, or never sent
-        newest = self._newest_held
-        if newest is None or seq16_diff(self._sequence, sequence) < seq16_diff(self._sequence, newest) & 0xFFFF:
-            self._newest_held = sequence
+    def wants(self, timestamp: int) -> bool:
+        """Whether the picture of this time is to be coded: the hybrid and the video rung leave some out."""
+        return self.config.rung is Rung.MOTION or self._base.wants(timestamp)
 
-    def acknowledge_keyframe(self, reference_id: int) -> None:
-        """The receiver holds this reference picture: animate it from the next unit on."""
-        reference = self._pending.pop(reference_id, None)
-        if reference is not None:
-            self._hold(reference)
+    @property
+    def base(self) -> BaseConfig:
+        """How base pictures are coded at present."""
+        return self._base.config
 
-    def forget_acknowledgements(self) -> None:
-        """The receiver started again and holds nothing; the next picture must be a keyframe."""
-        self._newest_held = None
-        self._references, self._pending, self._current = {}, {}, None
+    def change_base(self, config: BaseConfig) -> None:
+        """Code base pictures so from the next one on."""
+        self._base.change(config)
+
+    def close(self) -> None:
+        """Free the coder of base pictures."""
+        self._base.close()
+
+    def _encode_base(
+        self, picture: Picture, timestamp: int, force_keyframe: bool, crop: Crop, captured_size: tuple[int, int]
+    ) -> AccessUnit:
+        keyframe = None
+        if force_keyframe or self._keyframe_is_due(timestamp, crop) or self._faded(picture, crop, timestamp):
+            keyframe = self._make_keyframe(picture, timestamp, crop, captured_size)
+        assert self._current is not None
+        base = self._base.encode(picture, timestamp, crop)
+        if self.config.refresh_l1 is not None:
+            self._last_base = self._base_shown.decode(base)
+        return AccessUnit(timestamp, self._current.number, keyframe=keyframe, base=base)
+
+    def _follow_acknowledgements(self) -> None:
+        """Animate the reference that the decoder came to hold last; none when it started again and holds nothing."""
+        newest = self.held.newest
+        if newest is None and not self.held.offered:
+            self._current = self._last_state = None
+        elif newest is not None and newest is not self._newest_seen:
+            self._current = self._newest_seen = newest
 
     def _keyframe_is_due(self, timestamp: int, crop: Crop) -> bool:
         if self._last_keyframe is None or self._current is None:
@@ -137,24 +141,49 @@ class Encoder:
         interval_s = self.config.keyframe_interval_s
         return interval_s is not None and _seconds(timestamp, self._last_keyframe) >= interval_s - 1e-3
 
+    def _check_is_due(self, timestamp: int) -> bool:
+        """Whether what the receiver sees is to be looked at now; it costs a generated picture."""
+        assert self._last_keyframe is not None
+        last = self._last_check if self._last_check is not None else self._last_keyframe
+        if self.config.refresh_l1 is None or self.held.offered:
+            return False
+        if _seconds(timestamp, last) < self.config.check_interval_s - 1e-3:
+            return False
+        self._last_check = timestamp
+        return True
+
+    def _refresh_is_allowed(self, timestamp: int) -> bool:
+        assert self._last_keyframe is not None
+        return _seconds(timestamp, self._last_keyframe) >= self.config.min_keyframe_interval_s
+
     def _drifted(self, picture: Picture, motion: Motion, crop: Crop, timestamp: int) -> bool:
         """True when what the receiver sees is bad and no held reference would mend it; may switch the reference."""
         limit = self.config.refresh_l1
         assert self._current is not None
-        assert self._last_keyframe is not None
-        last = self._last_check if self._last_check is not None else self._last_keyframe
-        if limit is None or self._pending or _seconds(timestamp, last) < self.config.check_interval_s - 1e-3:
+        if not self._check_is_due(timestamp) or limit is None:
             return False
-        self._last_check = timestamp
         if self._error(picture, motion, crop, self._current) <= limit:
             return False
-        others = [held for held in self._references.values() if held is not self._current and held.crop == crop]
+        others = [held for held in self.held.values() if held is not self._current and held.crop == crop]
         if others:
             nearest = min(others, key=lambda held: _distance(held.motion, motion))
             if self._error(picture, motion, crop, nearest) <= limit:
                 self._current = nearest
                 return False
-        return _seconds(timestamp, self._last_keyframe) >= self.config.min_keyframe_interval_s
+        return self._refresh_is_allowed(timestamp)
+
+    def _faded(self, picture: Picture, crop: Crop, timestamp: int) -> bool:
+        """True when the last base picture, restored with the reference, is far from what was captured about then."""
+        limit = self.config.refresh_l1
+        if self._last_base is None or not self._check_is_due(timestamp) or limit is None:
+            return False
+        assert self._current is not None
+        if self._last_base.shape[0] >= self._size or self._current.crop != crop:
+            return False
+        flow = self._engine.find_flow(self._current.prepared, self._last_base)
+        drive = Drive(base=Base(self._last_base.astype(np.float32), flow))
+        error = _l1(self._engine.generate(self._current.prepared, drive), picture)
+        return error > limit and self._refresh_is_allowed(timestamp)
 
     def _error(self, picture: Picture, motion: Motion, crop: Crop, reference: _Reference) -> float:
         """Mean absolute error in [0, 1] of the picture that a receiver would generate from this reference."""
@@ -162,8 +191,8 @@ class Encoder:
             return 1.0
         steps = self.config.steps
         received = dequantise(quantise(motion, self._table, steps), self._table, steps)
-        shown = self._engine.generate(reference.prepared, received)
-        return float(np.abs(shown.astype(np.int16) - picture).mean() / 255)
+        shown = self._engine.generate(reference.prepared, Drive(received))
+        return _l1(shown, picture)
 
     def _make_keyframe(
         self, picture: Picture, timestamp: int, crop: Crop, captured_size: tuple[int, int]
@@ -173,17 +202,16 @@ class Encoder:
         decoded = self._still.decode(data, self._size)
         state = quantise(self._engine.detect(decoded), self._table, self.config.steps)
         motion = dequantise(state, self._table, self.config.steps)
-        number, self._next_reference = self._next_reference, (self._next_reference + 1) & 0xFF
+        number, self._next_reference = self._next_reference, next_reference_id(self._next_reference)
         reference = _Reference(number, timestamp, crop, motion, self._engine.encode_reference(decoded, motion))
-        self._sent.add_keyframe(number, state)
         self._last_keyframe = self._last_check = timestamp
         self._wanted_crop = crop
-        if self.config.acknowledged and self._current is not None:
-            self._pending[number] = reference
-            while len(self._pending) > self.config.references:
-                del self._pending[next(iter(self._pending))]
+        if self.config.acknowledged:
+            self.held.offer(number, state, reference)
+            self._current = self._current or reference
         else:
-            self._hold(reference)
+            self.held.store(number, state, reference)
+            self._follow_acknowledgements()
         return KeyframeUnit(
             reference_id=number,
             still_codec=STILL_IDS[self.config.still],
@@ -204,25 +232,6 @@ class Encoder:
                 continue
         return self._still.encode(picture, 0)
 
-    def _hold(self, reference: _Reference) -> None:
-        self._references.pop(reference.number, None)
-        self._references[reference.number] = reference
-        while len(self._references) > self.config.references:
-            del self._references[next(iter(self._references))]
-        self._current = reference
-
-    def _code_motion(self, sequence: int, timestamp: int, state: MotionState) -> bytes:
-        """The shorter of: predicted from the keyframe, predicted from the newest unit that is held."""
-        assert self._current is not None
-        unit = MotionUnit(sequence, timestamp, self._current.number, 0, state)
-        candidates = [unit]
-        if self._newest_held is not None:
-            distance = seq16_diff(sequence, self._newest_held)
-            if 1 <= distance <= MAX_DISTANCE:
-                candidates.append(replace(unit, predictor=distance))
-        coded = [serialize_motion(candidate, self._sent, self._table, self.config.steps) for candidate in candidates]
-        return min(coded, key=len)
-
     def _smooth(self, motion: Motion, crop: Crop) -> Motion:
         """Hold back a share of the motion where the keypoints hardly move: jitter of the detector, not of the face."""
         last = self._smoothed
@@ -240,6 +249,10 @@ class Encoder:
 
 def _blend(new: FloatArray, old: FloatArray, weight: FloatArray) -> FloatArray:
     return np.asarray(new + (old - new) * weight, dtype=np.float32)
+
+
+def _l1(shown: Picture, picture: Picture) -> float:
+    return float(np.abs(shown.astype(np.int16) - picture).mean() / 255)
 
 
 def _distance(a: Motion, b: Motion) -> float:

@@ -2,8 +2,8 @@
 
 On the wire stand two open bitstream units and nothing else (AV1 specification, section 5.3): the sequence
 header (11 bytes) and one frame. The temporal delimiter that an encoder puts first is dropped.
-The colours are full-range BT.601 4:2:0 and the sequence header carries no colour description, which is
-what AVIF assumes of such a picture; both ends convert with these constants, never with a library's guess.
+The colours are full-range BT.601 4:2:0 (yuv.py) and the sequence header carries no colour description, which is
+what AVIF assumes of such a picture.
 
 Settings, measured on 256x256 faces (benchmarks/still.py): "avif=1" is SVT's still-picture mode (a fifth
 smaller at equal SSIM than a one-picture video, half the time); "tune=3" (image quality) is worth another
@@ -14,26 +14,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import NamedTuple
 
 import av
-import cv2
-import numpy as np
-import numpy.typing as npt
 from av.video.reformatter import ColorRange
 
 from talkcodec.errors import BitstreamError, EngineError
+from talkcodec.picture.obu import FRAME, SEQUENCE_HEADER, units
 from talkcodec.picture.still import DEFAULT_QUALITY, check_coded, check_dimensions, check_encode, check_length
+from talkcodec.picture.yuv import rgb_to_yuv420, yuv420_to_rgb
 from talkcodec.types import Picture
 
 __all__ = ["Av1Still", "keep_scheduling"]
-
-_SEQUENCE_HEADER, _TEMPORAL_DELIMITER, _FRAME = 1, 2, 6  # obu_type, AV1 specification, section 6.2.2
-
-
-class _Unit(NamedTuple):
-    kind: int
-    data: bytes  # header included
 
 
 class Av1Still:
@@ -59,21 +50,20 @@ class Av1Still:
                 "crf": str(_crf(quality)),
                 "svtav1-params": "avif=1:tune=3:lp=1",
             }
-            frame = av.VideoFrame.from_ndarray(_rgb_to_yuv420(picture), format="yuv420p")
-            frame.color_range = ColorRange.JPEG
+            frame = rgb_to_yuv420(picture)
             frame.pts = 0
             with keep_scheduling():
                 data = b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
         except (av.FFmpegError, ValueError) as error:
             raise EngineError(f"SVT-AV1 failed on a {picture.shape[1]}x{picture.shape[0]} picture: {error}") from error
-        coded = b"".join(unit.data for unit in _units(data) if unit.kind in (_SEQUENCE_HEADER, _FRAME))
+        coded = b"".join(unit.data for unit in units(data) if unit.kind in (SEQUENCE_HEADER, FRAME))
         check_coded(coded)
         return coded
 
     def decode(self, data: bytes, max_size: int) -> Picture:
         check_length(data)
-        kinds = [unit.kind for unit in _units(data)]
-        if kinds != [_SEQUENCE_HEADER, _FRAME]:
+        kinds = [unit.kind for unit in units(data)]
+        if kinds != [SEQUENCE_HEADER, FRAME]:
             raise BitstreamError(f"AV1 keyframe has units of types {kinds[:8]}, expected [1, 6]")
         try:
             context = av.VideoCodecContext.create("libdav1d", "r")
@@ -86,7 +76,7 @@ class Av1Still:
         if len(frames) != 1 or frames[0].format.name not in ("yuv420p", "yuvj420p"):
             raise BitstreamError(f"AV1 keyframe holds {len(frames)} pictures, expected one in 8-bit 4:2:0")
         check_dimensions(frames[0].width, frames[0].height, max_size)
-        return _yuv420_to_rgb(frames[0])
+        return yuv420_to_rgb(frames[0])
 
 
 @contextmanager
@@ -106,48 +96,6 @@ def keep_scheduling() -> Iterator[None]:
             os.sched_setscheduler(0, policy, parameters)
 
 
-def _rgb_to_yuv420(picture: Picture) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) RGB to planar full-range BT.601 with 2x2-averaged chroma, (H * 3 / 2, W) as PyAV takes it."""
-    height, width = picture.shape[:2]
-    y, cr, cb = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
-    chroma = [cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for plane in (cb, cr)]
-    return np.concatenate([y.ravel(), *(plane.ravel() for plane in chroma)]).reshape(height * 3 // 2, width)
-
-
-def _yuv420_to_rgb(frame: av.VideoFrame) -> Picture:
-    """Inverse of _rgb_to_yuv420; chroma samples lie in the middle of four pixels and are interpolated linearly."""
-    size = (frame.width, frame.height)
-    y, cb, cr = (
-        np.frombuffer(bytes(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-        for plane in frame.planes
-    )
-    chroma = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in (cr, cb)]
-    return np.asarray(cv2.cvtColor(cv2.merge([y, *chroma]), cv2.COLOR_YCrCb2RGB), dtype=np.uint8)
-
-
 def _crf(quality: int) -> int:
     """Quality 0 to 100 as SVT-AV1's constant rate factor 63 to 8."""
     return round(63 - 0.55 * quality)
-
-
-def _units(data: bytes) -> Iterator[_Unit]:
-    """Cut bytes into open bitstream units (AV1 specification, sections 5.3.1, 5.3.2 and 4.10.5)."""
-    start = 0
-    while start < len(data):
-        header = data[start]
-        if header & 0x85 or not header & 0x02:  # forbidden bit, extension, reserved bit; size field present
-            raise BitstreamError(f"AV1 unit header 0x{header:02x} at byte {start}: expected one with a size field")
-        size, at = 0, start + 1
-        for shift in range(0, 35, 7):  # leb128, at most 5 bytes here
-            if at >= len(data):
-                raise BitstreamError("AV1 keyframe ends inside a unit's size")
-            size |= (data[at] & 0x7F) << shift
-            at += 1
-            if not data[at - 1] & 0x80:
-                break
-        else:
-            raise BitstreamError("AV1 unit size takes more than 5 bytes")
-        if size > len(data) - at:
-            raise BitstreamError(f"AV1 unit says {size} bytes, {len(data) - at} are left")
-        yield _Unit(header >> 3 & 0x0F, data[start : at + size])
-        start = at + size

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,7 +12,8 @@ import numpy as np
 from talkcodec.errors import EngineError, ModelError
 from talkcodec.model.config import ModelConfig
 from talkcodec.model.files import ModelFile, read_model_file
-from talkcodec.types import FloatArray, Motion, Picture
+from talkcodec.runtime.restorer import Blend, Restorable, Restorer, find_flow
+from talkcodec.types import Base, Drive, FloatArray, Motion, Picture
 
 __all__ = ["Backend", "Engine", "EngineName", "Precision", "Reference", "open_engine"]
 
@@ -46,6 +47,8 @@ class Reference:
 
     arrays: tuple[Any, ...]
     engine: "Engine"
+    picture: Picture
+    restorable: list[Restorable] = field(default_factory=list)  # made when first asked for
 
 
 class Engine:
@@ -55,11 +58,12 @@ class Engine:
     method wait for one another. Raises EngineError for inputs of another shape or type.
     """
 
-    def __init__(self, file: ModelFile, backend: Backend) -> None:
+    def __init__(self, file: ModelFile, backend: Backend, restorer: Restorer | None = None) -> None:
         self.config: ModelConfig = file.config
         self.model_hash: bytes = file.hash
         self.name: str = file.name
         self._backend = backend
+        self._restorer = restorer or Blend()
 
     @property
     def description(self) -> str:
@@ -71,22 +75,47 @@ class Engine:
         self._check_picture(picture)
         return self._backend.detect(picture)
 
-    def encode_reference(self, picture: Picture, motion: Motion) -> Reference:
-        """All that depends on the reference picture (S, S, 3) uint8 RGB and its own motion; once a keyframe."""
-        self._check_picture(picture)
-        self._check_motion(motion)
-        return Reference(self._backend.encode_reference(picture, motion), self)
+    def encode_reference(self, picture: Picture, motion: Motion | None) -> Reference:
+        """All that depends on the reference picture (S, S, 3) uint8 RGB and its own motion; once a keyframe.
 
-    def generate(self, reference: Reference, motion: Motion) -> Picture:
-        """The reference picture moved to `motion`, (S, S, 3) uint8 RGB."""
-        self._check_reference(reference)
+        Without its motion it is good for base pictures alone.
+        """
+        self._check_picture(picture)
+        if motion is None:
+            return Reference((), self, picture)
         self._check_motion(motion)
+        return Reference(self._backend.encode_reference(picture, motion), self, picture)
+
+    def generate(self, reference: Reference, drive: Drive) -> Picture:
+        """The reference picture with what drives it, (S, S, 3) uint8 RGB; a base picture rather than motion."""
+        self._check_reference(reference)
+        if drive.base is not None:
+            return self._restored(reference, drive.base)
+        motion = self._check_motion(drive.motion)
+        if not reference.arrays:
+            raise EngineError("reference was encoded without its motion: it cannot be moved, only restored with")
         return self._backend.generate(reference.arrays, motion)
 
-    def generate_float(self, reference: Reference, motion: Motion) -> FloatArray:
-        """As generate, before rounding: (S, S, 3) float32 in [0, 1], for metrics."""
+    def find_flow(self, reference: Reference, base: Picture) -> FloatArray:
+        """Where in the reference a base picture (h, h, 3) uint8 finds its places, as Base.flow."""
         self._check_reference(reference)
-        self._check_motion(motion)
+        return find_flow(base, self._restorable(reference))
+
+    def _restored(self, reference: Reference, base: Base) -> Picture:
+        size = self.config.picture_size
+        if base.picture.shape[0] >= size:
+            return np.asarray(np.clip(np.rint(base.picture), 0, 255), dtype=np.uint8)
+        return self._restorer.restore(self._restorable(reference), base)
+
+    def _restorable(self, reference: Reference) -> Restorable:
+        if not reference.restorable:
+            reference.restorable.append(self._restorer.prepare(reference.picture))
+        return reference.restorable[0]
+
+    def generate_float(self, reference: Reference, drive: Drive) -> FloatArray:
+        """As generate with motion, before rounding: (S, S, 3) float32 in [0, 1], for metrics."""
+        self._check_reference(reference)
+        motion = self._check_motion(drive.motion)
         return self._backend.generate_float(reference.arrays, motion)
 
     def _check_picture(self, picture: Picture) -> None:
@@ -94,7 +123,9 @@ class Engine:
         if picture.dtype != np.uint8 or picture.shape != (size, size, 3):
             raise EngineError(f"picture: got {picture.dtype} {picture.shape}, expected uint8 ({size}, {size}, 3)")
 
-    def _check_motion(self, motion: Motion) -> None:
+    def _check_motion(self, motion: Motion | None) -> Motion:
+        if motion is None:
+            raise EngineError("drive: got neither motion nor a base picture, expected one of them")
         k = self.config.keypoints
         if motion.keypoints.shape != (k, 2):
             raise EngineError(f"keypoints: got {motion.keypoints.shape}, model {self.name} has ({k}, 2)")
@@ -105,6 +136,7 @@ class Engine:
         for values in (motion.keypoints, motion.jacobians):
             if values is not None and not np.isfinite(values).all():
                 raise EngineError("motion is not finite")
+        return motion
 
     def _check_reference(self, reference: Reference) -> None:
         if reference.engine is not self:

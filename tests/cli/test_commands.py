@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from talkcodec.bitstream import RecordedAudio, RecordedUnit, RecordingReader
+from talkcodec.bitstream import CodedUnit, RecordedAudio, RecordingReader
 from talkcodec.cli import main
 from talkcodec.codec import Encoder
 from talkcodec.media import MediaReader, MediaWriter, read_opus
@@ -74,7 +74,7 @@ def test_encode_keeps_every_frame_and_the_sound(recording: Path) -> None:
         reader = RecordingReader(file)
         records = list(reader)
     assert reader.problem is None
-    units = [record for record in records if isinstance(record, RecordedUnit)]
+    units = [record for record in records if isinstance(record, CodedUnit)]
     assert [round(unit.timestamp / 3600, 2) for unit in units] == list(range(25))
     assert units[0].keyframe is not None
     assert 45 <= sum(len(record.packets) for record in records if isinstance(record, RecordedAudio)) <= 51
@@ -200,7 +200,7 @@ def test_an_interrupted_encode_says_what_is_kept(
     assert code == 130
     assert f"5 frames are in {out}" in said
     with out.open("rb") as file:
-        assert sum(isinstance(record, RecordedUnit) for record in RecordingReader(file)) == 5
+        assert sum(isinstance(record, CodedUnit) for record in RecordingReader(file)) == 5
 
 
 def test_help_teaches_and_wrong_use_ends_with_2() -> None:

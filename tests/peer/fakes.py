@@ -6,7 +6,7 @@ import numpy as np
 
 from talkcodec.codec import CroppedPicture
 from talkcodec.model.config import ModelConfig
-from talkcodec.types import Crop, Motion, Picture
+from talkcodec.types import Crop, Drive, Motion, Picture
 
 SIZE = 64
 KEYPOINTS = 3
@@ -35,8 +35,8 @@ class FakeEngine:
     def encode_reference(self, picture: Picture, motion: Motion) -> FakeReference:
         return FakeReference(picture, motion)
 
-    def generate(self, reference: FakeReference, motion: Motion) -> Picture:
-        colour = np.clip((motion.keypoints[:, 0] + 1) * 127.5, 0, 255).astype(np.uint8)
+    def generate(self, reference: FakeReference, drive: Drive) -> Picture:
+        colour = np.clip((drive.motion.keypoints[:, 0] + 1) * 127.5, 0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.broadcast_to(colour, (SIZE, SIZE, 3)))
 
 

@@ -1,0 +1,206 @@
+"""Coded picture streams: a unit a picture at once, intra pictures when told, the same pictures at every receiver."""
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from talkcodec.errors import ConfigError, StateError
+from talkcodec.picture.stream import MAX_UNIT_BYTES, StreamSettings, open_decoder, open_encoder
+from talkcodec.picture.stream_av1 import Av1StreamEncoder, is_intra
+from talkcodec.types import Picture
+
+
+def moving_picture(number: int, width: int = 64, height: int = 64) -> Picture:
+    """Picture `number` of a film of soft coloured blobs that drift to the left."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    x += 1.5 * number
+    channels = [127 + 80 * np.sin(x / 13 + k) * np.cos(y / 11 - k) + 20 * np.sin((x + y) / 7) for k in range(3)]
+    return np.clip(np.stack(channels, axis=2), 0, 255).astype(np.uint8)
+
+
+def psnr_db(a: Picture, b: Picture) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(np.float64) - b) ** 2)))
+
+
+def film(count: int, quality: float = 40, **kwargs: int) -> list[bytes]:
+    encoder = open_encoder(StreamSettings(quality))
+    coded = [encoder.encode(moving_picture(number, **kwargs)) for number in range(count)]
+    encoder.close()
+    return coded
+
+
+def test_every_picture_comes_at_once_and_resembles_its_own() -> None:
+    encoder, decoder = open_encoder(StreamSettings(50)), open_decoder(64)
+    for number in range(40):  # past two of the encoder's groups of eight
+        picture = moving_picture(number)
+        shown = decoder.decode(encoder.encode(picture))
+        assert psnr_db(picture, shown) > 30
+        # The picture before is further away: nothing is late by one.
+        assert psnr_db(picture, shown) > psnr_db(moving_picture(number - 1), shown) + 3
+    encoder.close()
+
+
+def test_only_the_first_picture_is_intra_unless_asked_for() -> None:
+    encoder = open_encoder()
+    coded = [encoder.encode(moving_picture(number), intra=number == 11) for number in range(24)]
+    assert [number for number, unit in enumerate(coded) if is_intra(unit)] == [0, 11]
+    encoder.close()
+
+
+def test_a_scene_change_does_not_make_an_intra_picture_by_itself() -> None:
+    encoder = open_encoder()
+    coded = [encoder.encode(moving_picture(0 if number < 5 else 900)) for number in range(12)]
+    assert [is_intra(unit) for unit in coded] == [True, *[False] * 11]
+    encoder.close()
+
+
+def test_a_receiver_can_begin_at_any_intra_picture() -> None:
+    encoder = open_encoder()
+    coded = [encoder.encode(moving_picture(number), intra=number == 6) for number in range(12)]
+    encoder.close()
+    early, late = open_decoder(64), open_decoder(64)
+    from_the_start = [early.decode(unit) for unit in coded]
+    for unit, wanted in zip(coded[6:], from_the_start[6:], strict=True):
+        assert np.array_equal(late.decode(unit), wanted)
+
+
+def test_coding_and_decoding_are_deterministic() -> None:
+    coded = film(12)
+    assert film(12) == coded
+    one, other = open_decoder(64), open_decoder(128)
+    for unit in coded:
+        assert np.array_equal(one.decode(unit), other.decode(unit))
+
+
+def test_units_carry_no_headers_that_are_known() -> None:
+    coded = film(3)
+    assert coded[0][0] in (10, 11)  # length of the sequence header
+    assert all(unit[0] >> 4 == 3 for unit in coded[1:])
+
+
+def test_a_still_scene_costs_next_to_nothing() -> None:
+    encoder = open_encoder(StreamSettings(10))
+    coded = [encoder.encode(moving_picture(0)) for _ in range(9)]
+    assert max(len(unit) for unit in coded[1:]) < 60
+    encoder.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(8, 90), st.integers(8, 90))
+def test_every_even_size(half_width: int, half_height: int) -> None:
+    width, height = 2 * half_width, 2 * half_height
+    encoder, decoder = open_encoder(StreamSettings(60)), open_decoder(256)
+    for number in range(3):
+        picture = moving_picture(number, width, height)
+        shown = decoder.decode(encoder.encode(picture))
+        assert shown.shape == picture.shape
+        assert psnr_db(picture, shown) > 30
+    encoder.close()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 96), (128, 128), (256, 256), (320, 240), (640, 480), (1280, 720)])
+def test_sizes_of_the_rungs(size: tuple[int, int]) -> None:
+    decoder = open_decoder(1280)
+    for number, unit in enumerate(film(2, width=size[0], height=size[1])):
+        assert psnr_db(moving_picture(number, *size), decoder.decode(unit)) > 30
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (255, 255, 255), (200, 30, 90)])
+def test_flat_colours_survive(colour: tuple[int, int, int]) -> None:
+    """A wrong colour matrix or range shifts flat colours by 10 and more."""
+    picture = np.full((64, 64, 3), colour, np.uint8)
+    encoder, decoder = open_encoder(StreamSettings(80)), open_decoder(64)
+    for _ in range(3):
+        assert np.abs(decoder.decode(encoder.encode(picture)).astype(int) - picture).max() <= 6
+    encoder.close()
+
+
+def test_higher_quality_costs_more_and_looks_better() -> None:
+    sizes, likeness = [], []
+    for quality in (0, 20, 40, 80):
+        coded, decoder = film(8, quality), open_decoder(64)
+        sizes.append(sum(map(len, coded)))
+        likeness.append([psnr_db(moving_picture(n), decoder.decode(unit)) for n, unit in enumerate(coded)][-1])
+    assert sizes == sorted(sizes)
+    assert likeness == sorted(likeness)
+
+
+def test_half_a_step_of_quality_makes_a_difference() -> None:
+    """FFmpeg's own option would round it away."""
+    assert len({tuple(film(6, quality)) for quality in (20.0, 20.5, 21.0)}) == 3
+
+
+def test_other_settings_and_sizes_begin_with_an_intra_picture() -> None:
+    encoder, decoder = open_encoder(StreamSettings(10)), open_decoder(96)
+    kinds = []
+    for number in range(12):
+        if number == 3:
+            encoder.change(StreamSettings(10))  # nothing new
+        if number == 6:
+            encoder.change(StreamSettings(60))
+        side = 96 if number >= 9 else 64
+        unit = encoder.encode(moving_picture(number, side, side))
+        kinds.append(is_intra(unit))
+        assert decoder.decode(unit).shape == (side, side, 3)
+    assert [number for number, intra in enumerate(kinds) if intra] == [0, 6, 9]
+    encoder.close()
+
+
+def test_close_is_idempotent_and_the_next_picture_starts_afresh() -> None:
+    encoder = open_encoder()
+    encoder.close()
+    encoder.encode(moving_picture(0))
+    encoder.close()
+    encoder.close()
+    assert is_intra(encoder.encode(moving_picture(1)))
+    encoder.close()
+
+
+def test_a_picture_too_long_for_a_unit_is_our_own_error_and_not_the_end() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    encoder = open_encoder(StreamSettings(100, preset=10))
+    with pytest.raises(ConfigError, match=f"at most {MAX_UNIT_BYTES} allowed: lower the quality"):
+        encoder.encode(noise)
+    encoder.change(StreamSettings(0, preset=10))
+    assert is_intra(encoder.encode(moving_picture(0)))
+    encoder.close()
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"), [((64, 64), np.uint8), ((64, 64, 3), np.float32), ((63, 64, 3), np.uint8), ((8, 8, 3), np.uint8)]
+)
+def test_unusable_pictures(shape: tuple[int, ...], kind: type) -> None:
+    with pytest.raises(ConfigError):
+        open_encoder().encode(np.zeros(shape, kind))
+
+
+def test_unusable_settings() -> None:
+    for wrong in ({"quality": -1}, {"quality": 101}, {"preset": 11}):
+        with pytest.raises(ConfigError):
+            StreamSettings(**wrong)
+    with pytest.raises(ConfigError):
+        open_decoder(4096)
+
+
+def test_a_picture_without_those_before_it_is_a_state_error() -> None:
+    coded, decoder = film(3), open_decoder(64)
+    with pytest.raises(StateError, match="intra"):
+        decoder.decode(coded[1])
+    decoder.decode(coded[0])
+    decoder.reset()
+    with pytest.raises(StateError):
+        decoder.decode(coded[1])
+    decoder.decode(coded[0])
+    decoder.decode(coded[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="the system has no scheduling policies")
+def test_coding_leaves_the_thread_s_priority_alone() -> None:
+    before = os.sched_getscheduler(0)
+    encoder = Av1StreamEncoder(StreamSettings())
+    encoder.encode(moving_picture(0))
+    encoder.close()
+    assert os.sched_getscheduler(0) == before
