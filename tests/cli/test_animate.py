@@ -10,7 +10,7 @@ from talkcodec.animate import animate_portrait
 from talkcodec.media import MediaReader, MediaWriter
 from talkcodec.model.config import ModelConfig
 from talkcodec.sample import sample_path
-from talkcodec.types import Motion, Picture
+from talkcodec.types import Drive, Motion, Picture
 
 SIZE = 64
 
@@ -27,8 +27,9 @@ class LightEngine:
     def encode_reference(self, picture: Picture, motion: Motion) -> None:
         return None
 
-    def generate(self, reference: Any, motion: Motion) -> Picture:
-        level = np.clip((motion.keypoints[0, 0] + 1) * 127.5, 0, 255)
+    def generate(self, reference: Any, drive: Drive) -> Picture:
+        assert drive.motion is not None
+        level = np.clip((drive.motion.keypoints[0, 0] + 1) * 127.5, 0, 255)
         return np.full((SIZE, SIZE, 3), level, np.uint8)
 
 

@@ -99,6 +99,7 @@ def add_sound(
     stream = out.add_stream(codec, rate=rate_hz, layout=layout)
     if default is not None:
         stream.disposition = av.stream.Disposition.default if default else av.stream.Disposition(0)
+
     def write() -> None:
         size = rate_hz // 50
         channels = av.AudioLayout(layout).nb_channels

@@ -80,9 +80,7 @@ def noise(index: int) -> np.ndarray:
     return np.random.default_rng(index).integers(0, 255, (64, 96, 3), np.uint8)
 
 
-def test_a_full_disk_is_one_sentence_and_the_film_up_to_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_one_sentence_and_the_film_up_to_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("talkcodec.media.writer._Disk", Full)
     path = tmp_path / "film.mp4"
 

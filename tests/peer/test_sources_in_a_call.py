@@ -31,9 +31,9 @@ async def test_a_film_of_half_a_frame_a_second_makes_a_call(tmp_path: Path) -> N
             writer.write(colour_at(index), 2.0 * index)
     sink = CountingSink()
     app = ReceiverApp(FakeEngine(), sink, ReceiverOptions(whip=WhipConfig(port=0, key="k"), once=True, quiet=True))
-    receiving = asyncio.create_task(app.run())
-    while not app.whip.url:
-        await asyncio.sleep(0.01)
+    listening = asyncio.Event()
+    receiving = asyncio.create_task(app.run(lambda whip: listening.set()))
+    await listening.wait()
     options = SenderOptions(url=app.whip.url, key="k", encoder=ENCODER, quiet=True, give_up_s=0.0)
     assert await SenderApp(FakeEngine(), VideoFile(path), options).run() is ExitCode.DONE
     assert await receiving is ExitCode.DONE
