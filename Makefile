@@ -16,8 +16,12 @@ test: venv
 coverage: venv
 	$(BIN)/python -m pytest --cov
 
+# The slow tests, and the property tests with other examples than `make test` has; SEED=... for the same ones again.
+SEED := $(or $(SEED),$(shell $(PYTHON) -c "import random; print(random.randrange(2**32))"))
 slow: venv
-	$(BIN)/python -m pytest -m slow
+	@echo "SEED=$(SEED)"
+	$(BIN)/python -m pytest -m slow --fuzz-seed=$(SEED)
+	$(BIN)/python -m pytest --hypothesis-profile=random --hypothesis-seed=$(SEED) tests/bitstream tests/coding tests/session
 
 check: venv
 	$(BIN)/ruff check .

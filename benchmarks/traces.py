@@ -24,7 +24,7 @@ def trace(video: Path, engine: Engine, frames: int | None) -> dict[str, FloatArr
     """The motion of one clip, uncoded."""
     cropper = FaceCropper(engine.config.picture_size)
     with MediaReader(video) as reader:
-        motions = [engine.detect(cropper.crop(frame.picture).picture) for frame in islice(reader, frames)]
+        motions = [engine.detect(cropper.crop(frame.picture, frame.time_s).picture) for frame in islice(reader, frames)]
     arrays = {"keypoints": np.stack([motion.keypoints for motion in motions])}
     if engine.config.jacobians:
         arrays["jacobians"] = np.stack([motion.jacobians for motion in motions if motion.jacobians is not None])

@@ -95,8 +95,8 @@ class _WholePicture:
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def crop(self, frame: Picture) -> CroppedPicture:
-        return CroppedPicture(frame, Crop(0, 0, self._size), (self._size, self._size), True, 0)
+    def crop(self, frame: Picture, time_s: float) -> CroppedPicture:
+        return CroppedPicture(frame, Crop(0, 0, self._size), (self._size, self._size), True, 0.0)
 
 
 class _Watch:

@@ -29,26 +29,27 @@ logger = logging.getLogger(__name__)
 class Cropper(Protocol):
     """What cuts the codec's square out of a captured frame."""
 
-    def crop(self, frame: Picture) -> CroppedPicture:
-        """The square of the next captured frame."""
+    def crop(self, frame: Picture, time_s: float) -> CroppedPicture:
+        """The square of the next captured frame, and its media time."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SendingConfig:
-    """encoder, session and rate settings of a sending end. lost_face_frames: captured frames without a face after
+    """encoder, session and rate settings of a sending end. lost_face_s: time without a face after
     which the last picture is kept alive, and a keyframe is sent when the face is back."""
 
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(acknowledged=True))
     session: SenderConfig = field(default_factory=SenderConfig)
     rate: RateConfig = field(default_factory=RateConfig)
-    lost_face_frames: int = 25
+    lost_face_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Captured:
     picture: Picture
     timestamp: int
+    capture_s: float
 
 
 class SendingEnd(WorkingEnd[_Captured]):
@@ -76,22 +77,23 @@ class SendingEnd(WorkingEnd[_Captured]):
     def push(self, picture: Picture, capture_s: float) -> None:
         """A captured frame (H, W, 3) and its time on the monotonic clock. From any thread."""
         if self._running:
-            self._loop.call_soon_threadsafe(self._push, picture, ticks(capture_s))
+            self._loop.call_soon_threadsafe(self._push, picture, capture_s)
 
-    def _push(self, picture: Picture, timestamp: int) -> None:
+    def _push(self, picture: Picture, capture_s: float) -> None:
+        timestamp = ticks(capture_s)
         self.frames_captured += 1
         if not self._running or not (self.session.keyframe_wanted or self.session.wants_motion(timestamp)):
             return
         if self.session.keyframe_wanted and not self._wished:
             self._wished = True
             self._wish.set()
-        self._worker.submit(_Captured(picture, timestamp))
+        self._worker.submit(_Captured(picture, timestamp, capture_s))
 
     def _encode(self, captured: _Captured) -> None:
         """In the worker: crop, detect, code; hand the result to the loop."""
         started_s = time.perf_counter()
-        cropped = self._cropper.crop(captured.picture)
-        lost = cropped.missing_frames > self.config.lost_face_frames
+        cropped = self._cropper.crop(captured.picture, captured.capture_s)
+        lost = cropped.missing_s > self.config.lost_face_s
         wish = self._wish.is_set()
         if lost and self._last_unit is not None and not wish:
             self._face_lost = True
@@ -101,7 +103,7 @@ class SendingEnd(WorkingEnd[_Captured]):
         back, self._face_lost = self._face_lost, False
         self._wish.clear()
         unit = self._encoder.encode(
-            cropped.picture, captured.timestamp, wish or back, cropped.crop, cropped.captured_size
+            cropped.picture, captured.timestamp, wish or back, cropped.crop, cropped.captured_size, cropped.new_face
         )
         self._last_unit = unit
         elapsed_ms = (time.perf_counter() - started_s) * 1000

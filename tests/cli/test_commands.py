@@ -206,7 +206,7 @@ def test_an_interrupted_encode_says_what_is_kept(
 def test_help_teaches_and_wrong_use_ends_with_2() -> None:
     code, said, _ = run("encode", "--help")
     assert code == 0
-    assert "Example: talkcodec encode" in said
+    assert "Examples: talkcodec encode" in said
     assert run("encode")[0] == 2
     assert run("--version")[1].startswith("talkcodec ")
 
