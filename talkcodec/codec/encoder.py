@@ -140,8 +140,9 @@ class Encoder:
         base = self._base.encode(picture, timestamp, crop)
         keyframe = None
         due = force_keyframe or self._keyframe_is_due(crop)
-        if not due and self.config.rung is Rung.HYBRID:
-            due = self._faded(picture, self._base_shown.decode(base), crop, new_face)
+        if self.config.rung is Rung.HYBRID:
+            shown = self._base_shown.decode(base)
+            due = due or self._faded(picture, shown, crop, new_face)
         if due:
             keyframe = self._make_keyframe(picture, crop, captured_size)
         assert self._current is not None
