@@ -85,8 +85,8 @@ def open_input(path: Path) -> av.container.InputContainer:
 def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
     """The track to look at: the default one, else the first; a cover picture only when there is nothing else."""
     cover = av.stream.Disposition.attached_pic
-    films = [stream for stream in container.streams.video if not stream.disposition & cover]
-    chosen = _default(films or list(container.streams.video))
+    known = [stream for stream in container.streams.video if stream.codec_context is not None]
+    chosen = _default([stream for stream in known if not stream.disposition & cover] or known)
     if chosen is not None:
         chosen.thread_type = "SLICE" if chosen.width * chosen.height <= _ONE_THREAD_PX else "AUTO"
     return chosen
@@ -99,7 +99,7 @@ def sound_stream(container: av.container.InputContainer, track: int | None = Non
     """
     tracks = list(container.streams.audio)
     if track is None:
-        return _default(tracks)
+        return _default([stream for stream in tracks if stream.codec_context is not None])
     if not 1 <= track <= len(tracks):
         name = container.name.removeprefix("file:")
         raise MediaError(f"{name} has no sound track {track}: expected a number from 1 to {len(tracks)}")

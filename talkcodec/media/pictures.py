@@ -36,6 +36,7 @@ _PQ_PEAK_CD_M2 = 1000.0
 _KNEE = 0.8
 """Light up to here stays as it is; what is brighter is pressed between it and white."""
 
+_UNTAGGED = 2, 2, 2
 _SideData = Mapping[Any, object]
 _EXIF = 31
 _WHITE = 255
@@ -46,7 +47,8 @@ def to_picture(frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> P
 
     Transparent parts are laid on white. HLG and PQ are brought to the range of SDR, BT.2020, P3 and the
     primaries of an ICC profile to its colours.
-    Where a file does not name its colour matrix, BT.601 is taken, as FFmpeg does.
+    Where a file does not name its colour matrix, or names one that there is not, BT.601 is taken, as FFmpeg does.
+    Raises av.FFmpegError for what cannot be converted.
     """
     side_data = _side_data(frame)
     transfer = int(frame.color_trc or 0)
@@ -54,10 +56,18 @@ def to_picture(frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> P
     if colours is not None:
         picture = _mapped(frame, transfer, colours)
     elif frame.format.has_palette or any(component.is_alpha for component in frame.format.components):
-        picture = _on_white(np.asarray(frame.to_ndarray(format="rgba"), dtype=np.uint8))
+        picture = _on_white(_converted(frame, "rgba"))
     else:
-        picture = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+        picture = _converted(frame, "rgb24")
     return turned(_square_pixels(picture, sample_aspect), _display_matrix(side_data))
+
+
+def _converted(frame: av.VideoFrame, kind: str) -> npt.NDArray[np.uint8]:
+    try:
+        return np.asarray(frame.to_ndarray(format=kind), dtype=np.uint8)
+    except av.FFmpegError:  # colours are tagged with reserved numbers: as if they were not tagged
+        frame.colorspace, frame.color_primaries, frame.color_trc = _UNTAGGED
+        return np.asarray(frame.to_ndarray(format=kind), dtype=np.uint8)
 
 
 def _matrix(frame: av.VideoFrame, side_data: _SideData, transfer: int) -> FloatArray | None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from talkcodec.errors import MediaError
-from talkcodec.media.container import Damage, decoded_frames, is_cut, open_input, picture_stream
+from talkcodec.media.container import Damage, decoded_frames, is_cut, open_input, picture_stream, sound_stream
 from talkcodec.media.heic import is_tiled, read_tiles
 from talkcodec.media.interlace import deinterlaced
 from talkcodec.media.pictures import to_picture
@@ -72,15 +72,16 @@ class MediaReader:
             height=stream.height,
             fps=fps,
             frame_count=round(length_s * fps) or stream.frames,
-            has_audio=bool(container.streams.audio),
+            has_audio=sound_stream(container) is not None,
         )
 
     def _open(self) -> tuple[av.container.InputContainer, av.VideoStream]:
         container = open_input(self.path)
         stream = picture_stream(container)
         if stream is None:
+            unknown = " whose coding is known here" if container.streams.video else ""
             container.close()
-            raise MediaError(f"{self.path} holds no video")
+            raise MediaError(f"{self.path} holds no video{unknown}")
         self._opened.append(container)
         return container, stream
 
@@ -97,8 +98,13 @@ class MediaReader:
             if max(decoded.width, decoded.height) > self._max_side_px:
                 size = f"{decoded.width}x{decoded.height}"
                 raise MediaError(f"{self.path} has {size} px, at most {self._max_side_px} a side can be read")
+            try:
+                picture = to_picture(decoded, stream.sample_aspect_ratio)
+            except (av.FFmpegError, ValueError) as error:
+                damage.add(error)
+                continue
             last_s = time_s
-            yield Frame(to_picture(decoded, stream.sample_aspect_ratio), time_s)
+            yield Frame(picture, time_s)
         self.damaged_packets = damage.packets
         if last_s < 0:
             why = f": {damage.last}" if damage.last else ""

@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -216,6 +218,46 @@ def test_a_source_is_brought_to_the_rates_of_a_call(tmp_path: Path, fps: float, 
     assert 0.9 / 60 <= gaps.min() <= gaps.max() <= 1.5 / 5
     shown = {int(frame.picture[5, 5, 0]) // 4 for frame in frames}
     assert len(shown) >= min(count, 50)
+
+
+def test_a_coding_that_nobody_knows(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mkv", greys(5))
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_NOBODY/KNOWS!"))
+    with pytest.raises(MediaError, match="holds no video whose coding is known here"):
+        MediaReader(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("a.mp4", "libx264", "yuv420p"), ("b.mkv", "libx264", "yuv420p"), ("c.webm", "libvpx", "yuv420p"),
+        ("d.ts", "libx264", "yuv420p"), ("e.png", "png", "rgb24"), ("f.gif", "gif", "rgb8"),
+        ("g.avi", "mjpeg", "yuvj420p"), ("h.mov", "prores_ks", "yuv422p10le"),
+    ],
+)  # fmt: skip
+def test_mutated_files_give_pictures_or_a_media_error(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
+    def sound(out: object) -> list[Callable[[], None]]:
+        return add_sound(out, beeps(48_000, 0.4, (0.1,)), 48_000, codec="libopus")
+
+    heard = name.endswith((".mp4", ".mkv", ".webm", ".ts"))
+    still = name.endswith(".png")
+    whole = film(
+        tmp_path / name, greys(1 if still else 8), codec=codec, pixels=pixels, more=sound if heard else lambda out: ()
+    ).read_bytes()
+    random = np.random.default_rng(len(name) + len(whole))
+    path = tmp_path / f"mutant-{name}"
+    for _ in range(150):
+        mutant = bytearray(whole)
+        for place in random.integers(0, min(len(whole), 3000), random.integers(1, 12)):
+            mutant[place] = random.integers(256)
+        path.write_bytes(mutant[: random.integers(len(whole)) if random.random() < 0.2 else len(whole)])
+        with suppress(MediaError), MediaReader(path) as reader:
+            for _ in islice(reader, 100):
+                pass
+        with suppress(MediaError):
+            for _ in islice(read_opus(path), 1000):
+                pass
 
 
 def test_field_files(field: Path, caplog: pytest.LogCaptureFixture) -> None:

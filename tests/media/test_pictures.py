@@ -76,6 +76,14 @@ def test_matrices_and_ranges(tmp_path: Path, matrix: Colorspace, full: bool) -> 
     assert np.abs(read_picture(path)[32, 32].astype(int) - (200, 60, 30)).max() <= 4
 
 
+def test_reserved_tags_are_no_tags() -> None:
+    for tags in ((3, 2, 2), (2, 3, 2), (2, 2, 3), (3, 3, 3), (8, 2, 2)):
+        frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), (200, 60, 30), np.uint8), format="rgb24")
+        frame = frame.reformat(format="yuv420p")
+        frame.colorspace, frame.color_primaries, frame.color_trc = tags
+        assert np.abs(to_picture(frame)[32, 32].astype(int) - (200, 60, 30)).max() <= 4, tags
+
+
 def high_range(rgb: tuple[float, float, float], transfer: ColorTrc) -> av.VideoFrame:
     """A 16-bit frame of one colour of BT.709, given in linear light where 1 is the white of SDR."""
     to_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
