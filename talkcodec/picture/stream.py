@@ -17,6 +17,7 @@ __all__ = [
     "StreamDecoder",
     "StreamEncoder",
     "StreamSettings",
+    "is_intra",
     "open_decoder",
     "open_encoder",
 ]
@@ -26,6 +27,10 @@ MAX_UNIT_BYTES = 64 * 1024
 
 MAX_STREAM_SIZE = 2048
 """Largest width or height in pixels that is coded."""
+
+
+MAX_HEADER_BYTES = 15
+"""Longest sequence header; ours have 10 or 11 bytes. Its length is the first byte of an intra unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,11 @@ class StreamDecoder(Protocol):
 
     def reset(self) -> None:
         """Forget all pictures, as after a unit that never came; only an intra unit decodes next."""
+
+
+def is_intra(unit: bytes) -> bool:
+    """Whether a unit says that it needs nothing before it; what it really holds is seen when it is decoded."""
+    return bool(unit) and 1 <= unit[0] <= MAX_HEADER_BYTES
 
 
 def open_encoder(settings: StreamSettings | None = None) -> StreamEncoder:

@@ -25,19 +25,25 @@ from av.video.reformatter import ColorRange
 from talkcodec.errors import BitstreamError, ConfigError, EngineError, StateError
 from talkcodec.picture.av1 import keep_scheduling
 from talkcodec.picture.obu import FRAME, SEQUENCE_HEADER, PictureSize, read_sequence_header, unit_bytes, units
-from talkcodec.picture.stream import MAX_STREAM_SIZE, MAX_UNIT_BYTES, StreamSettings, check_picture, check_unit
+from talkcodec.picture.stream import (
+    MAX_HEADER_BYTES,
+    MAX_STREAM_SIZE,
+    MAX_UNIT_BYTES,
+    StreamSettings,
+    check_picture,
+    check_unit,
+    is_intra,
+)
 from talkcodec.picture.yuv import rgb_to_yuv420, yuv420_to_rgb
 from talkcodec.types import Picture
 
-__all__ = ["Av1StreamDecoder", "Av1StreamEncoder", "is_intra"]
+__all__ = ["Av1StreamDecoder", "Av1StreamEncoder"]
 
 _KEY_FRAME, _INTER_FRAME = 1, 3  # first four bits of uncompressed_header, section 5.9.2
-_MAX_SEQUENCE_HEADER_BYTES = 15
 
-
-def is_intra(unit: bytes) -> bool:
-    """Whether a unit claims to need nothing before it."""
-    return 1 <= unit[0] <= _MAX_SEQUENCE_HEADER_BYTES if unit else False
+_LOW_DELAY = "pred-struct=1:hierarchical-levels=4:lookahead=0:scd=0:keyint=-1:lp=1"
+"""Low delay, groups of sixteen in which each picture refers to earlier ones only, no intra picture but those asked for.
+Groups of eight are as good, but every eighth picture takes ten times as long as the others (docs/base-layer.md)."""
 
 
 class Av1StreamEncoder:
@@ -102,23 +108,24 @@ def _open(width: int, height: int, settings: StreamSettings) -> av.VideoCodecCon
     context.color_range = ColorRange.JPEG
     context.time_base, context.framerate = Fraction(1, 25), Fraction(25)  # without effect at constant quality
     preset = _preset(width, height) if settings.preset is None else settings.preset
-    # FFmpeg's own crf takes whole numbers only. pred-struct 1 is low delay; no intra picture but those asked for.
-    context.options = {
-        "preset": str(preset),
-        "svtav1-params": f"crf={_crf(settings.quality)}:pred-struct=1:lookahead=0:scd=0:keyint=-1:lp=1",
-    }
+    context.options = {"preset": str(preset), "svtav1-params": f"crf={_crf(settings.quality)}:{_LOW_DELAY}"}
     return context
 
 
 def _crf(quality: float) -> float:
-    """Quality 0 to 100 as SVT-AV1's constant rate factor 63 to 8, in the quarters that it distinguishes."""
+    """Quality 0 to 100 as SVT-AV1's constant rate factor 63 to 8, in the quarters that it distinguishes.
+
+    FFmpeg's own option takes whole numbers only.
+    """
     return round(4 * (63 - 0.55 * quality)) / 4
 
 
 def _preset(width: int, height: int) -> int:
-    """The slowest preset that keeps up with a call (docs/base-layer.md)."""
-    pixels = width * height
-    return 4 if pixels <= 128 * 128 else 6 if pixels <= 256 * 256 else 8
+    """The slowest preset that costs a core about a third of its time at a call's usual rate for that size."""
+    for preset, side in ((2, 128), (4, 256), (6, 384), (8, 640)):
+        if width * height <= side * side:
+            return preset
+    return 10
 
 
 def _stripped(packet: bytes) -> bytes:
@@ -127,7 +134,7 @@ def _stripped(packet: bytes) -> bytes:
     kinds = [unit.kind for unit in parts]
     if kinds == [FRAME]:
         return parts[0].payload
-    if kinds == [SEQUENCE_HEADER, FRAME] and len(parts[0].payload) <= _MAX_SEQUENCE_HEADER_BYTES:
+    if kinds == [SEQUENCE_HEADER, FRAME] and len(parts[0].payload) <= MAX_HEADER_BYTES:
         return bytes([len(parts[0].payload)]) + parts[0].payload + parts[1].payload
     raise BitstreamError(f"AV1 packet has units of types {kinds[:8]}, expected [1, 6] or [6]")
 

@@ -10,9 +10,15 @@ import pytest
 from av.video.reformatter import ColorRange
 
 from talkcodec.errors import BitstreamError, StateError
-from talkcodec.picture import open_still
+from talkcodec.picture import (
+    MAX_UNIT_BYTES,
+    StreamDecoder,
+    StreamSettings,
+    open_decoder,
+    open_encoder,
+    open_still,
+)
 from talkcodec.picture.obu import FRAME, SEQUENCE_HEADER, unit_bytes, units
-from talkcodec.picture.stream import MAX_UNIT_BYTES, StreamDecoder, StreamSettings, open_decoder, open_encoder
 from tests.picture.test_obu import sequence_header
 from tests.picture.test_stream import film, moving_picture
 
