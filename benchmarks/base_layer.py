@@ -115,7 +115,6 @@ class Coded:
     pictures: list[Pictures]
 
 
-@keep_scheduling()
 def code(
     pictures: list[Pictures],
     coder: Coder,
@@ -146,15 +145,17 @@ def code(
     for index, picture in enumerate(pictures):
         frame = prepare(index, picture, decoded[-1] if decoded else None) if prepare else to_frame(picture)
         frame.pts, frame.time_base = index, 1 / fps
-        start = time.perf_counter()
-        made = context.encode(frame)
-        encode_ms.append(1e3 * (time.perf_counter() - start))
+        with keep_scheduling():
+            start = time.perf_counter()
+            made = context.encode(frame)
+            encode_ms.append(1e3 * (time.perf_counter() - start))
         shown = [frame for packet in made for frame in decoder.decode(av.Packet(bytes(packet)))]
         if len(made) != 1 or len(shown) != 1:
             raise RuntimeError(f"{coder.encoder}: {len(made)} packets, {len(shown)} pictures after picture {index}")
         sizes.append(bare_bytes(coder.encoder, bytes(made[0])))
         decoded.append(shown[0].to_ndarray(format="rgb24"))
-    context.encode(None)
+    with keep_scheduling():
+        context.encode(None)
     return Coded(sizes, encode_ms, decoded)
 
 
