@@ -1,7 +1,7 @@
 """Bits of the base layer for eyes and mouth: smoothing, uneven sampling and regions of interest at equal rate.
 
     python benchmarks/base_regions.py ../shared/data/val [--clips 8] [--frames 150] [--size 96] [--every 2]
-        [--models DIR] [--variants plain smooth3 ...]
+        [--all-frames] [--models DIR] [--variants plain smooth3 ...]
 
 Each variant codes the same pictures at several qualities and is judged twice, on `bare` pictures (the base enlarged to
 the clip's size, its uneven sampling undone) and on `blend`, the base mixed with the first picture's still, which DIS
@@ -94,13 +94,24 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a variant is judged by: the sent pictures, their landmarks (NaN without a face), and the first one's
-    still."""
+    """What a variant is judged by: a clip's pictures, their landmarks (None without a face), the first one's still.
+
+    sent, sent_landmarks: each `every`-th of them, which are coded, at `fps` a second.
+    """
 
     pictures: list[Picture]
     landmarks: list[FloatArray | None]
     still: Picture
+    every: int
     fps: Fraction
+
+    @property
+    def sent(self) -> list[Picture]:
+        return self.pictures[:: self.every]
+
+    @property
+    def sent_landmarks(self) -> list[FloatArray | None]:
+        return self.landmarks[:: self.every]
 
 
 def box_of(points: FloatArray, side: int, margin: float) -> tuple[float, float, float, float]:
@@ -200,9 +211,25 @@ class Score:
     whole_db: float
 
 
-def score(kbps: float, shown: list[Picture], truth: Truth, instrument: LandmarkInstrument) -> Score:
+def judged(truth: Truth, all_frames: bool) -> list[int]:
+    """Numbers of the frames that are looked at: coded ones, or coded ones and those between alike."""
+    return list(
+        range(1, len(truth.pictures), 5) if all_frames else range(truth.every, len(truth.pictures), 3 * truth.every)
+    )
+
+
+def between(coded: list[Picture], number: int, every: int) -> Picture:
+    """Frame `number` as a receiver would show it: the mean of both neighbours, weighted by their distance."""
+    left, part = divmod(number, every)
+    if part == 0:
+        return coded[left]
+    return cv2.addWeighted(coded[left], 1 - part / every, coded[min(left + 1, len(coded) - 1)], part / every, 0)
+
+
+def score(kbps: float, shown: dict[int, Picture], truth: Truth, instrument: LandmarkInstrument) -> Score:
     eyes, mouth, boxes, whole = [], [], [], []
-    for picture, wanted, points in list(zip(shown, truth.pictures, truth.landmarks, strict=True))[1::3]:
+    for number, picture in shown.items():
+        wanted, points = truth.pictures[number], truth.landmarks[number]
         whole.append(psnr_db(picture, wanted))
         if points is None:
             continue
@@ -222,11 +249,11 @@ def score(kbps: float, shown: list[Picture], truth: Truth, instrument: LandmarkI
 def coded_by(variant: str, truth: Truth, size: int, quality: int, coder: Coder) -> tuple[float, list[Picture]]:
     """Rate without the first picture, and the pictures enlarged to the clip's size."""
     side = truth.pictures[0].shape[0]
-    first = next(points for points in truth.landmarks if points is not None)
+    first = next(points for points in truth.sent_landmarks if points is not None)
     name, number = variant.rstrip("0123456789."), variant[len(variant.rstrip("0123456789.")) :]
-    pictures, sampling = truth.pictures, None
+    pictures, sampling = truth.sent, None
     if "smooth" in name:
-        pictures = [smoothed(p, m, float(number)) for p, m in zip(pictures, truth.landmarks, strict=True)]
+        pictures = [smoothed(p, m, float(number)) for p, m in zip(pictures, truth.sent_landmarks, strict=True)]
     if name in ("even", "box"):
         box = box_of(first, side, 1.1) if name == "even" else box_of(first[36:68], side, 1.2)
         sampling = Sampling(Axis(box[0], box[2], float(number)), Axis(box[1], box[3], float(number)))
@@ -237,7 +264,7 @@ def coded_by(variant: str, truth: Truth, size: int, quality: int, coder: Coder) 
     if name == "roi":
         prepare = region_of_interest(size, box_of(first[36:68], side, 1.3), -float(number) / 10)
     if name in ("hold", "holdbox"):
-        masks = [face_mask(side, points, name == "holdbox") for points in truth.landmarks]
+        masks = [face_mask(side, points, name == "holdbox") for points in truth.sent_landmarks]
         masks = [cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA) for mask in masks]
         prepare = held(masks, float(number))
     coded = code(reduced, coder, quality, truth.fps, prepare)
@@ -285,12 +312,14 @@ def mean_of(scores: list[Score]) -> Score:
 
 def read_truth(path: Path, frames: int, every: int, instrument: LandmarkInstrument) -> Truth:
     clip = read_clip(path, frames, 256)
-    pictures = [np.ascontiguousarray(frame) for frame in clip.frames[::every]]
+    # Ends with a coded picture, so that every frame has two neighbours.
+    pictures = [np.ascontiguousarray(frame) for frame in clip.frames[: (len(clip.frames) - 1) // every * every + 1]]
     still = open_still("av1")
     return Truth(
         pictures,
         [instrument.detect(picture) for picture in pictures],
         still.decode(still.encode(pictures[0]), 256),
+        every,
         clip.fps / every,
     )
 
@@ -302,6 +331,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--every", type=int, default=2, help="code each n-th frame")
+    parser.add_argument("--all-frames", action="store_true", help="judge the frames between coded ones as well")
     parser.add_argument("--models", type=Path, help="folder of the instruments' files")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
     parser.add_argument("--rates", type=float, nargs="+", default=[3, 4, 6], help="kbit/s to interpolate at")
@@ -325,9 +355,11 @@ def main() -> None:
             for quality in coder.qualities:
                 each: dict[str, list[Score]] = {"bare": [], "blend": []}
                 for truth in truths:
-                    kbps, shown = coded_by(how, truth, arguments.size, quality, coder)
+                    kbps, coded = coded_by(how, truth, arguments.size, quality, coder)
+                    numbers = judged(truth, arguments.all_frames)
+                    shown = {number: between(coded, number, truth.every) for number in numbers}
                     each["bare"].append(score(kbps, shown, truth, instrument))
-                    blended = [blend(p, truth.still) if n % 3 == 1 else p for n, p in enumerate(shown)]
+                    blended = {number: blend(picture, truth.still) for number, picture in shown.items()}
                     each["blend"].append(score(kbps, blended, truth, instrument))
                     progress.advance(task)
                 for kind, scores in each.items():
