@@ -35,7 +35,7 @@ from talkcodec.picture import open_still
 from talkcodec.types import FloatArray, Picture
 
 EYES, MOUTH = slice(36, 48), slice(48, 68)
-BASE = replace(CODERS["svt4"], qualities=(42, 50, 57, 63))
+BASE = replace(CODERS["vp9-1"], qualities=(38, 48, 56, 63))
 VP9_REAL_TIME = Coder(  # the only mode in which libvpx takes regions
     "libvpx-vp9",
     "vp9",
@@ -277,13 +277,18 @@ def coded_by(variant: str, truth: Truth, size: int, quality: int, coder: Coder) 
 
 VARIANTS = (
     *("plain", "smooth2", "smooth3", "even1.5", "box1.5", "box2", "box3", "hold14", "hold20", "holdbox14"),
-    *("x265", "x265 roi1", "x265 roi2", "x264", "x264 roi1", "vp9", "vp9 roi1"),
+    *("x265", "x265 roi1", "x265 roi2", "x264", "x264 roi1", "vp9rt", "vp9rt roi1", "svt"),
 )
 
 
 def coder_of(variant: str) -> tuple[Coder, str]:
     """The coder, and the variant's name without it."""
-    names = {"x264": CODERS["x264-slow"], "x265": CODERS["x265-slow"], "vp9": VP9_REAL_TIME}
+    names = {
+        "svt": replace(CODERS["svt4"], qualities=(42, 50, 57, 63)),
+        "x264": CODERS["x264-slow"],
+        "x265": CODERS["x265-slow"],
+        "vp9rt": VP9_REAL_TIME,
+    }
     first, _, rest = variant.partition(" ")
     return (names[first], rest or "plain") if first in names else (BASE, variant)
 

@@ -1,6 +1,6 @@
 """Coded pictures, bounded against hostile data: stills (one picture, a few thousand bytes) and streams of pictures.
 
-AV1 (SVT-AV1 writes, dav1d reads) codes both; WebP and JPEG stills are there where AV1 is not.
+AV1 codes stills (SVT-AV1 writes, dav1d reads), WebP and JPEG where AV1 is not; VP9 codes streams.
 """
 
 from talkcodec.picture.still import (

@@ -12,7 +12,7 @@ smaller at equal SSIM than a one-picture video, half the time); "tune=3" (image 
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fractions import Fraction
 
 import av
@@ -81,30 +81,19 @@ class Av1Still:
 
 @contextmanager
 def keep_scheduling() -> Iterator[None]:
-    """Undo what SVT-AV1 does where it may: it gives the calling thread, and all that it starts, real-time priority.
+    """Undo what SVT-AV1 does where it may: it gives the calling thread real-time priority and leaves it so.
 
-    As root, a program that coded one picture would from then on starve everything else on the machine. Hold this around
-    each call into the coder and no longer: until it ends the calling thread has that priority.
+    As root, a program that coded one picture would from then on starve everything else on the machine.
     """
     if not hasattr(os, "sched_getscheduler"):
         yield
         return
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    before = _thread_ids()
     try:
         yield
     finally:
-        for thread in {0} | _thread_ids() - before:
-            with suppress(ProcessLookupError):  # a thread may have ended by now
-                if os.sched_getscheduler(thread) != policy:
-                    os.sched_setscheduler(thread, policy, parameters)
-
-
-def _thread_ids() -> set[int]:
-    try:
-        return {int(name) for name in os.listdir("/proc/self/task")}
-    except OSError:
-        return set()
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def _crf(quality: int) -> int:
