@@ -257,7 +257,7 @@ def mark_generated(picture: "np.ndarray[Any, np.dtype[np.uint8]]") -> "np.ndarra
 
 
 def open_sink(text: str, sound: bool, size: int) -> Sink:
-    """ "none", "window", "virtual-camera", or the path of an mp4 file. Raises UsageError or MediaError."""
+    """"none", "window", "virtual-camera", or the path of an mp4 file. Raises UsageError or MediaError."""
     if text == "none":
         return NullSink()
     if text == "window":

@@ -144,7 +144,9 @@ async def run_call(
     any_engine: Any = engine
     watch = _Watch()
     hello = hello_for(any_engine, encoder)
-    config = SendingConfig(encoder=encoder, session=SenderConfig(capture_fps=fps), rate=rate or RateConfig())
+    config = SendingConfig(
+        encoder=encoder, session=SenderConfig(capture_fps=fps), rate=rate or RateConfig()
+    )
 
     def attach_sender(link: Link) -> None:
         link.sender = SendingEnd(any_engine, hello, config, _WholePicture(engine.config.picture_size))
@@ -156,7 +158,9 @@ async def run_call(
 
     def attach_receiver(link: Link) -> None:
         playout = replace(ReceivingConfig().playout, period_ticks=round(90_000 / fps))
-        link.receiver = ReceivingEnd(any_engine, hello, ReceivingConfig(playout=playout), shown, same_clock=True)
+        link.receiver = ReceivingEnd(
+            any_engine, hello, ReceivingConfig(playout=playout), shown, same_clock=True
+        )
 
     a, b = Link(caller, hello, attach_sender), Link(callee, hello, attach_receiver)
     a.open_channels()

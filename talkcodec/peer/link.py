@@ -35,18 +35,8 @@ from talkcodec.session import Channel, Limits, agree, bye_for
 from talkcodec.session.rate import ACKNOWLEDGEMENT_BYTES, MESSAGE_OVERHEAD_BYTES
 from talkcodec.transport.acknowledgements import delay_acknowledgements
 
-__all__ = [
-    "CLOCK_EXTRA",
-    "PERIOD_EXTRA",
-    "IceServer",
-    "Link",
-    "LinkConfig",
-    "Traffic",
-    "clock_id",
-    "extra",
-    "frame_period_ticks",
-    "new_connection",
-]
+__all__ = ["CLOCK_EXTRA", "PERIOD_EXTRA", "IceServer", "Link", "LinkConfig", "Traffic", "clock_id", "extra",
+           "frame_period_ticks", "new_connection"]
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """The receiving end on a connection: messages come in, pictures go out at their time.
 
-data channels -> event loop: ReceiverSession -> worker thread: generate -> on_picture
+    data channels -> event loop: ReceiverSession -> worker thread: generate -> on_picture
 """
 
 import logging

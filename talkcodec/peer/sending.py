@@ -1,6 +1,6 @@
 """The sending end on a connection: pictures come in from any thread, messages go out on the loop's.
 
-push -> worker thread: crop, encode -> event loop: SenderSession -> data channels
+    push -> worker thread: crop, encode -> event loop: SenderSession -> data channels
 """
 
 import logging
@@ -77,7 +77,9 @@ class SendingEnd(WorkingEnd[_Captured]):
 
     def __init__(self, engine: "Engine", hello: Hello, config: SendingConfig, cropper: Cropper | None = None) -> None:
         self.config = config
-        self.session = SenderSession(decoding_table(hello), hello.steps, hello.time_base, config.session, config.rate)
+        self.session = SenderSession(
+            decoding_table(hello), hello.steps, hello.time_base, config.session, config.rate
+        )
         self._hello, self._table = hello, decoding_table(hello)
         self._encoder = Encoder(engine, config.encoder)
         self._cropper = cropper or FaceCropper(engine.config.picture_size)

@@ -124,4 +124,6 @@ class Reception:
         expected = self._expected_total - self._expected_prior
         received = self._received_total - self._received_prior
         self._expected_prior, self._received_prior = self._expected_total, self._received_total
-        return ReceptionSummary(self._highest, self._bitmap, received, max(0, expected - received), self._jitter_ms)
+        return ReceptionSummary(
+            self._highest, self._bitmap, received, max(0, expected - received), self._jitter_ms
+        )

@@ -243,7 +243,9 @@ class Player:
         travelled = age - age * age / (2 * limit)  # speed falls linearly to zero at `limit`
         return mix_motion(before.motion, newest.motion, 1 + travelled / step)
 
-    def _show(self, kind: Kind, ticks: int, unit: TimedMotion, motion: Motion, interpolated: bool = False) -> Shown:
+    def _show(
+        self, kind: Kind, ticks: int, unit: TimedMotion, motion: Motion, interpolated: bool = False
+    ) -> Shown:
         count = self._counts
         self._counts = replace(
             count,
