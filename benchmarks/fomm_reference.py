@@ -32,7 +32,7 @@ from talkcodec.model.files import load_model, save_model
 from talkcodec.model.network import build_network
 from talkcodec.runtime import Engine, open_engine
 from talkcodec.runtime.bench import machine
-from talkcodec.types import FloatArray, Picture
+from talkcodec.types import Drive, FloatArray, Picture
 
 
 def main() -> None:
@@ -52,7 +52,8 @@ def main() -> None:
         config = scaled(options.expansion, options.size)
         save_model(path, random_network(config), config, {"licence": "MIT"})
         rows = compare(path, config, options.pairs, options.threads)
-    report = {"machine": machine(), "commit": commit(), "date": time.strftime("%Y-%m-%d"), "rows": rows}
+    report: dict[str, object] = {"machine": machine(), "commit": commit(), "date": time.strftime("%Y-%m-%d")}
+    report["rows"] = rows
     print(json.dumps(report, indent=2) if options.json else table(report, options.expansion, options.size))
 
 
@@ -159,7 +160,7 @@ def as_published(path: Path, source: Picture) -> Callable[[Picture], FloatArray]
 def ours(engine: Engine, source: Picture) -> Callable[[Picture], FloatArray]:
     """Detect and generate; the source is encoded once."""
     reference = engine.encode_reference(source, engine.detect(source))
-    return lambda picture: engine.generate_float(reference, engine.detect(picture))
+    return lambda picture: engine.generate_float(reference, Drive(engine.detect(picture)))
 
 
 def moving_pictures(size: int, count: int) -> list[Picture]:

@@ -26,7 +26,6 @@ from rich.console import Console
 from rich.table import Table
 
 from talkcodec.bitstream import (
-    HeldStates,
     MotionState,
     MotionSteps,
     MotionTable,
@@ -41,6 +40,7 @@ from talkcodec.bitstream import (
 from talkcodec.bitstream.tables import read_table
 from talkcodec.bitstream.train_tables import read_traces
 from talkcodec.bitstream.training import TrainingOptions, train_table
+from talkcodec.coding import HeldReferences
 from talkcodec.errors import TalkcodecError
 from talkcodec.types import Motion
 
@@ -206,9 +206,10 @@ def ours(
                 held = MotionState(
                     tuple(a + round(extrapolation * (a - b)) for a, b in zip(held.values, before, strict=True))
                 )
-            sender, receiver = HeldStates(), HeldStates()
+            sender: HeldReferences[None] = HeldReferences()
+            receiver: HeldReferences[None] = HeldReferences()
             for store in (sender, receiver):
-                store.add_keyframe(0, held)
+                store.store(0, held, None)
                 store.add_unit(named, held)
             state = quantise(motion, table, steps, held if dead_zone else None)
             unit = MotionUnit(sequence, 0, 0, sequence - named if named else 0, state)
@@ -239,7 +240,8 @@ def compare_representations(training: Sequence[Clip], clips: Sequence[Clip], ste
     """Raw Jacobians against the product, each with its own table; the error of both is that of the product."""
     products = [product_domain(clip) for clip in clips]
     # The product is near the identity whatever the Jacobians' own size: a smaller step for about the same error.
-    size = float(np.mean([np.abs(np.linalg.det(clip[0].jacobians)) ** 0.5 for clip in training]))
+    jacobians = [clip[0].jacobians for clip in training]
+    size = float(np.mean([np.abs(np.linalg.det(first)) ** 0.5 for first in jacobians if first is not None]))
     product_steps = MotionSteps(steps.keypoint_step, max(1, round(steps.jacobian_step / size)))
     raw_table = train_table(training, TrainingOptions(base_steps=steps))
     product_table = train_table([product_domain(clip) for clip in training], TrainingOptions(base_steps=product_steps))

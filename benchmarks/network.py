@@ -55,7 +55,7 @@ def read_frames(source: Path, size: int, count: int) -> list[Any]:
     frames = []
     with MediaReader(source) as reader:
         for frame in reader:
-            frames.append(cropper.crop(frame.picture).picture)
+            frames.append(cropper.crop(frame.picture, frame.time_s).picture)
             if len(frames) == count:
                 break
     return frames

@@ -16,7 +16,7 @@ import numpy as np
 from talkcodec.media import MediaReader
 from talkcodec.runtime import Engine, open_engine
 from talkcodec.runtime.bench import machine
-from talkcodec.types import Picture
+from talkcodec.types import Drive, Picture
 
 
 def pictures(clip: Path, size: int, count: int) -> list[Picture]:
@@ -60,7 +60,7 @@ def main() -> None:
             for name, engine in engines.items():
                 motion = engine.detect(truth)
                 started = time.perf_counter()
-                shown[name] = engine.generate(references[name], motion).astype(np.float64)
+                shown[name] = engine.generate(references[name], Drive(motion)).astype(np.float64)
                 times[name].append(1e3 * (time.perf_counter() - started))
                 squared[name].append(10 * np.log10(255**2 / np.mean((shown[name] - truth) ** 2)))
                 absolute[name].append(float(np.mean(np.abs(shown[name] - truth))))

@@ -199,7 +199,7 @@ class PeerCall:
         due_s = sound.arrived_s
         if end is not None:
             # Pictures are on the screen once they are generated: sound is played that much later too.
-            due_ms = end.session.player.sound_ready(sound.timestamp, sound.arrived_s * 1000)
+            due_ms = end.session.jitter_buffer.sound_ready(sound.timestamp, sound.arrived_s * 1000)
             if due_ms is not None:
                 due_s = max(due_s, (due_ms + (end.generate_ms.at(0.5) or 0.0)) / 1000)
         self._stage.play(sound, due_s)

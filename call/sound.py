@@ -16,7 +16,7 @@ from av import AudioFrame, Packet
 
 from talkcodec.bitstream import SoundClock
 from talkcodec.clock import ticks
-from talkcodec.media import OPUS_RATE_HZ
+from talkcodec.media.opus import OPUS_RATE_HZ, SPEECH_BPS, OpusEncoder
 
 __all__ = ["FRAME_SAMPLES", "MicrophoneCoder", "OutgoingSound", "PageSound"]
 
@@ -35,12 +35,8 @@ _HANG_OVER = 15
 class MicrophoneCoder:
     """PCM frames of the page to Opus packets of 20 ms, mono, for voice; silence is left out."""
 
-    def __init__(self, bitrate_bps: int = 16_000) -> None:
-        codec: Any = av.AudioCodecContext.create("libopus", "w")
-        codec.sample_rate, codec.layout, codec.format = OPUS_RATE_HZ, "mono", "s16"
-        codec.bit_rate = bitrate_bps
-        codec.options = {"application": "voip", "frame_duration": "20"}
-        self._codec = codec
+    def __init__(self, bitrate_bps: int = SPEECH_BPS) -> None:
+        self._opus = OpusEncoder(bitrate_bps)
         self._resampler = av.AudioResampler("s16", "mono", OPUS_RATE_HZ, frame_size=FRAME_SAMPLES)
         self._samples = self._silent = 0
 
@@ -49,12 +45,12 @@ class MicrophoneCoder:
         coded = []
         frame.pts = None
         for piece in self._resampler.resample(frame):
-            self._silent = self._silent + 1 if np.abs(piece.to_ndarray()).max(initial=0) < _SILENT_PEAK else 0
+            samples = piece.to_ndarray().reshape(-1)
+            self._silent = self._silent + 1 if np.abs(samples).max(initial=0) < _SILENT_PEAK else 0
             if self._silent > _HANG_OVER:
                 continue
-            piece.pts, piece.time_base = self._samples, Fraction(1, OPUS_RATE_HZ)
-            self._samples += piece.samples
-            coded += [bytes(packet) for packet in self._codec.encode(piece)]
+            coded += [packet.data for packet in self._opus.encode(samples, self._samples)]
+            self._samples += len(samples)
         captured_s = arrived_s - MICROPHONE_DELAY_S
         return [(captured_s, packet) for packet in coded]
 

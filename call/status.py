@@ -156,7 +156,10 @@ class StatusMeter:
             values["face_visible"] = sending.face_visible
         if receiving is not None and stats.latency_ms_p50 is None and stats.rtt_ms is not None:
             values["latency_ms"] = (
-                stats.rtt_ms / 2 + receiving.session.player.delay_ms + (stats.encode_ms or 0) + (stats.generate_ms or 0)
+                stats.rtt_ms / 2
+                + receiving.session.jitter_buffer.delay_ms
+                + (stats.encode_ms or 0)
+                + (stats.generate_ms or 0)
             )
         if sending is not None and receiving is not None:
             self._set_pace(stats.encode_ms, sending.dropped_frames, receiving.dropped_frames)

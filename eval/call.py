@@ -24,7 +24,7 @@ from talkcodec.errors import ClosedError, MediaError, UsageError
 from talkcodec.peer.experiment import CallResult, Condition, TracedEngine, run_call
 from talkcodec.session import RateConfig
 from talkcodec.transport.relay import Impairment
-from talkcodec.types import Kind, Motion, PlayedPicture
+from talkcodec.types import Drive, Kind, Motion, PlayedPicture
 
 __all__ = ["CONDITIONS", "MODES", "CallRow", "call_table", "load_calls", "measure_call"]
 
@@ -169,7 +169,7 @@ def _score(
         key = id(each.picture)
         if key not in references:
             references[key] = engine.encode_reference(each.picture, traced.reference_motion[key])
-        pictures.append(engine.generate(references[key], each.motion))
+        pictures.append(engine.generate(references[key], Drive(each.motion)))
     return score_clip([frames[number] for number in numbers], pictures, instruments)
 
 

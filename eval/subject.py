@@ -1,9 +1,8 @@
-"""talkcodec as the codec under test: encode, cut into messages as a call does, decode what was cut, count both ways."""
+"""talkcodec as the codec under test: what a call or a recording would send, counted, and the pictures from it."""
 
-from collections.abc import Iterator
+from collections import deque
 from dataclasses import replace
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,22 +11,26 @@ import numpy.typing as npt
 from eval.clips import Clip
 from eval.points import Point
 from eval.wire import Traffic, data_channel_traffic
-from talkcodec.bitstream import (
-    BundledUnit,
-    KeyframeAck,
-    KeyframePiece,
-    MotionBundle,
-    MotionSteps,
-    ReceiverReport,
-    TimeBase,
-    serialize,
+from talkcodec.bitstream import Hello, KeyframeAck, MotionSteps, ReceiverReport, serialize, units_of
+from talkcodec.clock import CLOCK_HZ, seq16_add, ticks
+from talkcodec.codec import (
+    BaseConfig,
+    CroppedPicture,
+    Decoder,
+    Encoder,
+    EncoderConfig,
+    Rung,
+    accept_hello,
+    hello_for,
 )
-from talkcodec.bitstream.messages import MAX_PIECE_BYTES
-from talkcodec.clock import ticks
-from talkcodec.codec import AccessUnit, Decoder, Encoder, EncoderConfig, accept_hello, hello_for
-from talkcodec.errors import MediaError
-from talkcodec.session import ReceiverConfig
-from talkcodec.types import Motion, Picture
+from talkcodec.codec.fitting import RateFitter
+from talkcodec.codec.ladder import config_for_rate
+from talkcodec.codec.timeline import TimedDrive, fill_in
+from talkcodec.coding import AccessUnit, UnitReader, UnitWriter
+from talkcodec.errors import ConfigError, MediaError
+from talkcodec.session import Limits, ReceiverConfig
+from talkcodec.session.fragments import KeyframeTransfer
+from talkcodec.types import Crop, Drive, Motion, Picture
 
 __all__ = ["KeypointsOnly", "code_talkcodec", "model_sha256"]
 
@@ -51,8 +54,10 @@ class KeypointsOnly:
     def encode_reference(self, picture: Picture, motion: Motion) -> Any:
         return self._engine.encode_reference(picture, Motion(motion.keypoints, self._identity))
 
-    def generate(self, reference: Any, motion: Motion) -> Picture:
-        picture: Picture = self._engine.generate(reference, Motion(motion.keypoints, self._identity))
+    def generate(self, reference: Any, drive: Drive) -> Picture:
+        assert drive.motion is not None
+        moved = Drive(Motion(drive.motion.keypoints, self._identity))
+        picture: Picture = self._engine.generate(reference, moved)
         return picture
 
 
@@ -76,40 +81,149 @@ def code_talkcodec(clip: Clip, point: Point) -> tuple[Frames, Traffic]:
     steps = MotionSteps(keypoint_step=point["kp"], jacobian_step=point["jac"])
     if point["quality"] < 0:
         return _with_untouched_keyframe(engine, clip, point["every"]), Traffic(0, 0, 0, 0, 0)
+    round_trip_ms = float(point["rtt"])
+    frames = [np.ascontiguousarray(frame) for frame in clip.frames[:: point["every"]]]
+    times_s = [float(index * point["every"] / clip.fps) for index in range(len(frames))]
     config = EncoderConfig(
         steps=steps,
         still_quality=point["quality"],
         keyframe_interval_s=point["interval"] or None,
         refresh_l1=point["refresh"] or None,
+        acknowledged=round_trip_ms >= 0,
     )
-    encoder = Encoder(engine, config)
-    units = [
-        encoder.encode(np.ascontiguousarray(frame), ticks(float(index * point["every"] / clip.fps)))
-        for index, frame in enumerate(clip.frames[:: point["every"]])
-    ]
-    decoder = Decoder(engine, accept_hello(engine, hello_for(engine, config)))
-    frames = _decode(decoder, units, point["every"], len(clip.frames))
-    return frames, _traffic(units, point["bundle"], clip.duration_s)
+    if point["rung"] != "motion" or point["kbps"]:
+        config = _with_base(config, point, frames, times_s, clip.duration_s, size)
+    hello = hello_for(engine, config)
+    encoder, decoder = Encoder(engine, config), Decoder(engine, accept_hello(engine, hello))
+    sent = _Sent(hello, encoder, decoder, int(point["bundle"]), round_trip_ms)
+    for number, (frame, time_s) in enumerate(zip(frames, times_s, strict=True)):
+        if number in (0, len(frames) - 1) or encoder.wants(ticks(time_s)):
+            sent.send(frame, ticks(time_s))
+    sent.flush()
+    encoder.close()
+    return _shown(decoder, sent.received, round(CLOCK_HZ / clip.fps), len(clip.frames)), sent.traffic(clip.duration_s)
 
 
-def _decode(decoder: Decoder, units: list[AccessUnit], every: int, count: int) -> npt.NDArray[np.uint8]:
-    """Decode, with the frames between two units interpolated as a receiver does; the last one is held to the end."""
-    shown: list[Picture] = []
-    previous: tuple[int, Motion] | None = None
-    for unit in units:
+def _with_base(
+    config: EncoderConfig, point: Point, frames: list[Picture], times_s: list[float], duration_s: float, size: int
+) -> EncoderConfig:
+    """The configuration of the rung that a point names, or of the one that the ladder chooses for its rate."""
+    rung = None if point["rung"] == "auto" else Rung(point["rung"])
+    if not point["kbps"]:
+        if rung is None:
+            raise ConfigError("rung=auto chooses by the rate: give kbps too")
+        base = size if rung is Rung.VIDEO else int(point["base"])
+        return replace(config, rung=rung, base=BaseConfig(base, float(point["fps"]), float(point["level"])))
+    bitrate_bps = float(point["kbps"]) * 1000
+    config = config_for_rate(bitrate_bps, config, size, rung)
+    if config.rung is Rung.MOTION:
+        return config
+    whole = Crop(0, 0, size)
+    cut = [(t, CroppedPicture(f, whole, (size, size), True, 0)) for t, f in zip(times_s, frames, strict=True)]
+    fitted = RateFitter(bitrate_bps, config).fit(cut, duration_s, 0, config.base)
+    return replace(config, base=fitted)
+
+
+class _Sent:
+    """One stream from the encoder to values at the receiver, through the writer and the reader that a call uses.
+
+    round_trip_ms: what is acknowledged comes back so much later, reports as rarely as a receiver makes them; below 0
+    all counts as held at once, as in a recording. No loss; the first keyframe is there before the first frame.
+    """
+
+    def __init__(self, hello: Hello, encoder: Encoder, decoder: Decoder, bundle: int, round_trip_ms: float) -> None:
+        self._encoder, self._decoder, self._bundle, self._round_trip_ms = encoder, decoder, bundle, round_trip_ms
+        self._writer, self._reader = UnitWriter(hello, encoder.held), UnitReader(hello, decoder.held)
+        self._time_base = hello.time_base
+        self._reference: int | None = None
+        self._first = 0
+        self._keyframes_back: deque[tuple[float, int]] = deque()  # when an acknowledgement arrives, of which keyframe
+        self._units_there: deque[tuple[float, int]] = deque()  # when a unit arrives at the receiver, its number
+        self._reports_back: deque[tuple[float, int]] = deque()  # when a report arrives, the newest unit that it names
+        self._next_report_ms, self._reports = _REPORTS.early_report_ms, 0
+        self._up: list[int] = []
+        self._down: list[int] = []
+        self._payload_bytes = self._keyframe_bytes = 0
+        self.received: list[TimedDrive] = []
+
+    def send(self, picture: Picture, timestamp: int) -> None:
+        """Code the picture of an instant; units leave when their bundle is full."""
+        now_ms = timestamp * 1000 / CLOCK_HZ
+        self._acknowledge(now_ms)
+        unit = self._encoder.encode(picture, timestamp)
+        if self._writer.pending and (self._writer.pending == self._bundle or unit.reference_id != self._reference):
+            self.flush()
         if unit.keyframe is not None:
-            decoder.add_keyframe(unit.keyframe)
-        parsed = decoder.parse(unit)
-        motion = decoder.motion_of(parsed)
-        if previous is not None:
-            for step in range(1, every):
-                same = previous[0] == unit.reference_id
-                between = _between(previous[1], motion, step / every) if same else previous[1]
-                shown.append(decoder.generate_motion(previous[0], between))
-        shown.append(decoder.generate(parsed))
-        previous = (unit.reference_id, motion)
-    while len(shown) < count:
-        shown.append(shown[-1])
+            self._send_keyframe(unit, now_ms)
+        if not self._writer.pending:
+            self._first = timestamp
+        self._reference = unit.reference_id
+        self._writer.add(unit)
+
+    def flush(self) -> None:
+        """Send the units that wait."""
+        while (bundle := self._writer.take()) is not None:
+            self._up.append(len(serialize(bundle)))
+            for coded in units_of(bundle, self._first, self._time_base):
+                unit = self._reader.unit(coded)
+                self._payload_bytes += len(coded.payload)
+                self.received.append(TimedDrive(coded.timestamp, *self._decoder.drive(unit)))
+            if self._round_trip_ms < 0:
+                self._writer.acknowledge_all()
+            else:
+                last = seq16_add(self._writer.next_sequence, -1)
+                left_ms = coded.timestamp * 1000 / CLOCK_HZ
+                self._units_there.append((left_ms + self._round_trip_ms / 2, last))
+
+    def _send_keyframe(self, unit: AccessUnit, now_ms: float) -> None:
+        assert unit.keyframe is not None
+        data = self._writer.keyframe(unit.keyframe)
+        self._payload_bytes += len(data)
+        self._keyframe_bytes += len(data)
+        transfer = KeyframeTransfer(Limits())
+        transfer.offer(unit.keyframe.reference_id, data, now_ms)
+        while (piece := transfer.next_piece()) is not None:
+            self._up.append(len(serialize(piece)))
+        keyframe = self._reader.keyframe(data)
+        self._decoder.hold(keyframe)
+        self._down.append(len(serialize(KeyframeAck(keyframe.reference_id))))
+        if self._round_trip_ms >= 0:
+            first = not len(self._encoder.held)
+            self._keyframes_back.append((now_ms + (0 if first else self._round_trip_ms), keyframe.reference_id))
+            self._acknowledge(now_ms)
+
+    def _acknowledge(self, now_ms: float) -> None:
+        """What has come back by now."""
+        while self._keyframes_back and self._keyframes_back[0][0] <= now_ms:
+            self._encoder.held.hold(self._keyframes_back.popleft()[1])
+        while self._next_report_ms <= now_ms:
+            newest = None
+            while self._units_there and self._units_there[0][0] <= self._next_report_ms:
+                newest = self._units_there.popleft()[1]
+            if newest is not None:
+                self._reports_back.append((self._next_report_ms + self._round_trip_ms / 2, newest))
+            self._down.append(_REPORT_BYTES)
+            self._reports += 1
+            early = self._reports < _REPORTS.early_reports
+            self._next_report_ms += _REPORTS.early_report_ms if early else _REPORTS.report_ms
+        while self._reports_back and self._reports_back[0][0] <= now_ms:
+            self._writer.acknowledge_unit(self._reports_back.popleft()[1])
+
+    def traffic(self, duration_s: float) -> Traffic:
+        """All that was sent, both ways, as messages over data channels."""
+        self._acknowledge(duration_s * 1000)
+        return data_channel_traffic(self._payload_bytes, self._keyframe_bytes, self._up, self._down)
+
+
+_REPORT_BYTES = len(serialize(ReceiverReport(1000, (1 << 64) - 1, 1000, 0, 900, 40_000, 20, 1000)))
+
+
+def _shown(
+    decoder: Decoder, received: list[TimedDrive], period_ticks: int, count: int
+) -> npt.NDArray[np.uint8]:
+    """Generate, with the frames between two units mixed of both as a receiver does; the last one is held to the end."""
+    shown = [decoder.generate(each.reference, each.drive) for each in fill_in(received, period_ticks)]
+    shown += [shown[-1]] * (count - len(shown))
     return np.stack(shown[:count])
 
 
@@ -117,62 +231,9 @@ def _with_untouched_keyframe(engine: Any, clip: Clip, every: int) -> npt.NDArray
     """The papers' experiment: the true first picture animated by unquantised motion, float pictures, no rate."""
     first = np.ascontiguousarray(clip.frames[0])
     reference = engine.encode_reference(first, engine.detect(first))
-    frames = [
-        engine.generate_float(reference, engine.detect(np.ascontiguousarray(frame))) for frame in clip.frames[::every]
-    ]
+    drives = [Drive(engine.detect(np.ascontiguousarray(frame))) for frame in clip.frames[::every]]
+    frames = [engine.generate_float(reference, drive) for drive in drives]
     return np.repeat(np.stack(frames), every, axis=0)[: len(clip.frames)].astype(np.float32)
-
-
-def _traffic(units: list[AccessUnit], bundle: int, duration_s: float) -> Traffic:
-    """Sizes of the real messages of a call with these access units, without loss."""
-    keyframes = [unit for unit in units if unit.keyframe is not None]
-    pieces = [serialize(piece) for unit in keyframes for piece in _pieces(unit)]
-    bundles = [serialize(message) for message in _bundles(units, bundle)]
-    reports = _REPORTS.early_reports + int(duration_s * 1000 / _REPORTS.report_ms)
-    report = serialize(ReceiverReport(1000, (1 << 64) - 1, 1000, 0, 900, 40_000, 20, 1000))
-    acknowledgements = [serialize(KeyframeAck(unit.reference_id)) for unit in keyframes]
-    keyframe_bytes = sum(len(unit.keyframe or b"") for unit in keyframes)
-    return data_channel_traffic(
-        payload_bytes=sum(len(unit.motion) for unit in units) + keyframe_bytes,
-        keyframe_bytes=keyframe_bytes,
-        messages_up=[len(message) for message in pieces + bundles],
-        messages_down=[len(message) for message in acknowledgements + [report] * reports],
-    )
-
-
-def _pieces(unit: AccessUnit) -> Iterator[KeyframePiece]:
-    data = unit.keyframe or b""
-    count = -(-len(data) // MAX_PIECE_BYTES)
-    number = unit.reference_id if unit.keyframe_id is None else unit.keyframe_id
-    for index in range(count):
-        yield KeyframePiece(number, index, count, data[index * MAX_PIECE_BYTES : (index + 1) * MAX_PIECE_BYTES])
-
-
-def _bundles(units: list[AccessUnit], size: int) -> Iterator[MotionBundle]:
-    """At most `size` consecutive units of one reference a message."""
-    base = TimeBase()
-    pending: list[AccessUnit] = []
-    for unit in units:
-        if pending and (len(pending) == size or pending[0].reference_id != unit.reference_id):
-            yield _bundle(pending, base)
-            pending = []
-        pending.append(unit)
-    if pending:
-        yield _bundle(pending, base)
-
-
-def _bundle(units: list[AccessUnit], base: TimeBase) -> MotionBundle:
-    times = [base.to_wire(unit.timestamp) for unit in units]
-    deltas = [0, *((later - earlier) & 0xFFFF for earlier, later in pairwise(times))]
-    bundled = tuple(BundledUnit(delta, unit.motion) for delta, unit in zip(deltas, units, strict=True))
-    return MotionBundle(units[0].reference_id, units[0].sequence, times[0], bundled)
-
-
-def _between(a: Motion, b: Motion, share: float) -> Motion:
-    keypoints = (a.keypoints + share * (b.keypoints - a.keypoints)).astype(np.float32)
-    if a.jacobians is None or b.jacobians is None:
-        return Motion(keypoints)
-    return Motion(keypoints, (a.jacobians + share * (b.jacobians - a.jacobians)).astype(np.float32))
 
 
 @lru_cache(maxsize=2)

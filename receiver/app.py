@@ -131,7 +131,7 @@ class _Call:
         end = self.link.receiver
         if end is not None:
             ready_ms = sound.arrived_s * 1000
-            due_ms = end.session.player.sound_ready(sound.timestamp, ready_ms)
+            due_ms = end.session.jitter_buffer.sound_ready(sound.timestamp, ready_ms)
             if due_ms is not None:
                 # Pictures are on the screen when they are generated: sound is played that much later too.
                 self.lip_sync.sound(sound.timestamp, max(due_ms + (end.generate_ms.at(0.5) or 0.0), ready_ms))

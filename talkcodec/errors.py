@@ -7,6 +7,7 @@
     │   ├── MediaError        a video, picture or device that cannot be opened, read or written
     │   │   └── NoFaceError   nothing in the picture to follow
     │   └── EngineError       an execution engine that is missing or cannot run the model
+    ├── StorageError          the disk takes no more of what we write
     └── PeerError             what the other end, or a file from elsewhere, sent us is wrong
         ├── BitstreamError    bytes that do not parse, or are out of bounds
         ├── StateError        well-formed, but it names a reference or state that is not held
@@ -28,6 +29,7 @@ __all__ = [
     "NoFaceError",
     "PeerError",
     "StateError",
+    "StorageError",
     "TalkcodecError",
     "UsageError",
 ]
@@ -59,6 +61,10 @@ class NoFaceError(MediaError):
 
 class EngineError(UsageError):
     """An execution engine is missing or cannot run the model."""
+
+
+class StorageError(TalkcodecError):
+    """A disk is full, or gone, in the midst of writing."""
 
 
 class PeerError(TalkcodecError):

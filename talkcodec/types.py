@@ -7,7 +7,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Crop", "FloatArray", "Kind", "Motion", "Picture", "PlayedPicture", "PlayedSound", "SoundArray"]
+__all__ = [
+    "Base",
+    "Crop",
+    "Drive",
+    "FloatArray",
+    "Kind",
+    "Motion",
+    "Picture",
+    "PlayedPicture",
+    "PlayedSound",
+    "SoundArray",
+]
 
 Picture = npt.NDArray[np.uint8]
 """A decoded image, (H, W, 3) uint8 RGB."""
@@ -26,6 +37,26 @@ class Motion:
 
     keypoints: FloatArray
     jacobians: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A small picture of an instant, to be restored with the reference.
+
+    picture: (h, h, 3) float32 RGB in [0, 255]; flow: (2, S/2, S/2) float32, how far from each of its places the like
+    lies in the reference, (x, y) in units of half the picture.
+    """
+
+    picture: FloatArray
+    flow: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """What a reference picture is generated with: its keypoints moved to `motion`, or `base` restored with it."""
+
+    motion: Motion | None = None
+    base: Base | None = None
 
 
 class Crop(NamedTuple):

@@ -3,6 +3,8 @@
 docs/bitstream.md is normative. Needs numpy and msgpack only; reads no clock and opens nothing by itself.
 """
 
+from talkcodec.bitstream.base import BasePicture, BaseStart, parse_base, serialize_base
+from talkcodec.bitstream.bundles import CodedUnit, units_of
 from talkcodec.bitstream.keyframe import KeyframeUnit, parse_keyframe, serialize_keyframe
 from talkcodec.bitstream.messages import (
     BundledUnit,
@@ -11,6 +13,7 @@ from talkcodec.bitstream.messages import (
     KeyframeAck,
     KeyframePiece,
     KeyframeRequest,
+    Layer,
     Message,
     MotionBundle,
     ReceiverReport,
@@ -18,24 +21,27 @@ from talkcodec.bitstream.messages import (
     parse,
     serialize,
 )
-from talkcodec.bitstream.motion import HeldStates, MotionUnit, StateLookup, parse_motion, serialize_motion
+from talkcodec.bitstream.motion import MotionUnit, StateLookup, parse_motion, serialize_motion
 from talkcodec.bitstream.recording import RecordingReader, RecordingWriter
-from talkcodec.bitstream.records import AudioFormat, IndexEntry, RecordedAudio, RecordedUnit, RecordingHeader
+from talkcodec.bitstream.records import AudioFormat, IndexEntry, RecordedAudio, RecordingHeader
 from talkcodec.bitstream.states import MotionState, MotionSteps, dequantise, quantise
 from talkcodec.bitstream.tables import MotionTable, generic_table, load_table, table_for_model
 from talkcodec.bitstream.timebase import TimeBase
 
 __all__ = [
     "AudioFormat",
+    "BasePicture",
+    "BaseStart",
     "BundledUnit",
     "Bye",
-    "HeldStates",
+    "CodedUnit",
     "Hello",
     "IndexEntry",
     "KeyframeAck",
     "KeyframePiece",
     "KeyframeRequest",
     "KeyframeUnit",
+    "Layer",
     "Message",
     "MotionBundle",
     "MotionState",
@@ -44,7 +50,6 @@ __all__ = [
     "MotionUnit",
     "ReceiverReport",
     "RecordedAudio",
-    "RecordedUnit",
     "RecordingHeader",
     "RecordingReader",
     "RecordingWriter",
@@ -55,11 +60,14 @@ __all__ = [
     "generic_table",
     "load_table",
     "parse",
+    "parse_base",
     "parse_keyframe",
     "parse_motion",
     "quantise",
     "serialize",
+    "serialize_base",
     "serialize_keyframe",
     "serialize_motion",
     "table_for_model",
+    "units_of",
 ]

@@ -6,9 +6,11 @@ Fields have a fixed order. A longer array comes from a newer sender: fields past
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TypeAlias
 
 from talkcodec.bitstream import wire
+from talkcodec.bitstream.base import MAX_BASE_BYTES
 from talkcodec.bitstream.keyframe import MAX_KEYFRAME_BYTES, MAX_PICTURE_SIZE
 from talkcodec.bitstream.motion import MAX_MOTION_BYTES
 from talkcodec.bitstream.states import MAX_KEYPOINTS, MotionSteps
@@ -16,6 +18,7 @@ from talkcodec.bitstream.timebase import MAX_TICKS, TimeBase
 from talkcodec.errors import BitstreamError, ConfigError, UsageError
 
 __all__ = [
+    "MAX_BUNDLE_BYTES",
     "MAX_BUNDLE_UNITS",
     "MAX_MESSAGE_BYTES",
     "MAX_PIECES",
@@ -28,6 +31,7 @@ __all__ = [
     "KeyframeAck",
     "KeyframePiece",
     "KeyframeRequest",
+    "Layer",
     "Message",
     "MotionBundle",
     "ReceiverReport",
@@ -37,7 +41,9 @@ __all__ = [
 ]
 
 PROTOCOL_VERSION = 1
-MAX_MESSAGE_BYTES = 16 * 1024
+MAX_MESSAGE_BYTES = 80 * 1024
+MAX_BUNDLE_BYTES = 4096
+"""A bundle takes no further unit once its units have more."""
 MAX_PIECE_BYTES = 1100
 MAX_PIECES = -(-MAX_KEYFRAME_BYTES // MAX_PIECE_BYTES)
 MAX_BUNDLE_UNITS = 32
@@ -94,22 +100,31 @@ class KeyframeRequest:
     reason: int = 0
 
 
+class Layer(IntEnum):
+    """What a droppable unit holds."""
+
+    MOTION = 0
+    BASE = 1
+
+
 @dataclass(frozen=True, slots=True)
 class BundledUnit:
-    """One motion payload of a bundle; delta: wire time since the unit before it, 0 for the first."""
+    """One payload of a bundle; delta: wire time since the unit before it, 0 for the first."""
 
     delta: int
     payload: bytes
+    layer: Layer = Layer.MOTION
 
 
 @dataclass(frozen=True, slots=True)
 class MotionBundle:
-    """1 to 32 motion units with consecutive sequence numbers (a call sends at most 4).
+    """1 to 32 units with consecutive sequence numbers (a call sends at most 4).
 
-    The one message without optional fields: units follow each other to its end, since a byte counts here.
+    Type 4 when all are motion, else type 8, where each says its layer. The messages without optional fields: units
+    follow each other to their end, since a byte counts here.
 
     sequence, timestamp: of the first unit; the timestamp is wire time (see TimeBase).
-    reference_id: the keyframe that all units animate.
+    reference_id: the keyframe with which all units are shown.
     """
 
     reference_id: int
@@ -169,6 +184,8 @@ def serialize(message: Message) -> bytes:
     """The message as one msgpack array; raises UsageError for fields out of range."""
     for number, (kind, _, to_fields, from_fields) in _TYPES.items():
         if isinstance(message, kind):
+            if number == _MOTION_BUNDLE and not _all_motion(message):
+                continue
             fields = to_fields(message)
             try:
                 from_fields(fields)
@@ -241,27 +258,62 @@ def _piece(f: list[wire.Value]) -> KeyframePiece:
     )
 
 
+_MOTION_BUNDLE = 4
+
+
+def _all_motion(message: Message) -> bool:
+    return isinstance(message, MotionBundle) and all(unit.layer is Layer.MOTION for unit in message.units)
+
+
 def _bundle_fields(m: MotionBundle) -> list[wire.Value]:
-    units: list[wire.Value] = [m.units[0].payload] if m.units else []
-    for unit in m.units[1:]:
-        units += [unit.delta, unit.payload]
     if m.units and m.units[0].delta:
         raise UsageError(f"the first unit of a bundle has delta {m.units[0].delta}, expected 0")
-    return [m.reference_id, m.sequence, m.timestamp, *units]
+    units = [value for unit in m.units for value in (unit.delta, unit.payload)]
+    return [m.reference_id, m.sequence, m.timestamp, *units[1:]]
 
 
 def _bundle(f: list[wire.Value]) -> MotionBundle:
     raw = wire.array(f[3:], 1, 2 * MAX_BUNDLE_UNITS - 1, "units")
     if len(raw) % 2 == 0:
         raise BitstreamError("the units of a bundle end with a time, expected a payload")
-    deltas = [0, *(wire.integer(value, 0, _U32, "delta") for value in raw[1::2])]
-    payloads = [wire.binary(value, 0, MAX_MOTION_BYTES, "a unit") for value in raw[::2]]
+    return _bundle_of(f, [Layer.MOTION] * len(raw), [0, *raw[1::2]], raw[::2])
+
+
+def _layer_bundle_fields(m: MotionBundle) -> list[wire.Value]:
+    if m.units and m.units[0].delta:
+        raise UsageError(f"the first unit of a bundle has delta {m.units[0].delta}, expected 0")
+    units = [value for unit in m.units for value in (unit.delta, int(unit.layer), unit.payload)]
+    return [m.reference_id, m.sequence, m.timestamp, *units[1:]]
+
+
+def _layer_bundle(f: list[wire.Value]) -> MotionBundle:
+    raw = [0, *wire.array(f[3:], 2, 3 * MAX_BUNDLE_UNITS - 1, "units")]
+    if len(raw) % 3:
+        raise BitstreamError("the units of a bundle are a time, a layer and a payload each; the last is not whole")
+    layers = [Layer(wire.integer(value, 0, max(Layer), "layer")) for value in raw[1::3]]
+    if Layer.BASE not in layers:
+        raise BitstreamError("a bundle of motion alone is a message of type 4")
+    return _bundle_of(f, layers, raw[::3], raw[2::3])
+
+
+def _bundle_of(
+    f: list[wire.Value], layers: list[Layer], deltas: list[wire.Value], payloads: list[wire.Value]
+) -> MotionBundle:
+    units = (
+        BundledUnit(
+            wire.integer(delta, 0, _U32, "delta"), wire.binary(payload, 0, _PAYLOAD_BYTES[layer], "a unit"), layer
+        )
+        for delta, layer, payload in zip(deltas, layers, payloads, strict=False)
+    )
     return MotionBundle(
         wire.integer(f[0], 0, _U8, "reference_id"),
         wire.integer(f[1], 0, _U16, "sequence"),
         wire.integer(f[2], 0, _U32, "timestamp"),
-        tuple(BundledUnit(delta, payload) for delta, payload in zip(deltas, payloads, strict=True)),
+        tuple(units),
     )
+
+
+_PAYLOAD_BYTES = {Layer.MOTION: MAX_MOTION_BYTES, Layer.BASE: MAX_BASE_BYTES}
 
 
 def _report_fields(m: ReceiverReport) -> list[wire.Value]:
@@ -293,10 +345,11 @@ _TYPES: dict[int, _Row] = {
     1: (KeyframePiece, 4, lambda m: [m.reference_id, m.index, m.count, m.data], _piece),
     2: (KeyframeAck, 1, lambda m: [m.reference_id], lambda f: KeyframeAck(wire.integer(f[0], 0, _U8, "reference_id"))),
     3: (KeyframeRequest, 1, lambda m: [m.reason], lambda f: KeyframeRequest(wire.integer(f[0], 0, _U8, "reason"))),
-    4: (MotionBundle, 4, _bundle_fields, _bundle),
+    _MOTION_BUNDLE: (MotionBundle, 4, _bundle_fields, _bundle),
     5: (ReceiverReport, 10, _report_fields, _report),
     6: (Bye, 2, lambda m: [m.code, m.text],
         lambda f: Bye(wire.integer(f[0], 0, _U8, "code"), wire.text(f[1], MAX_TEXT, "text"))),
     7: (SoundClock, 2, lambda m: [m.position, m.timestamp],
         lambda f: SoundClock(wire.integer(f[0], 0, _U32, "position"), wire.integer(f[1], 0, _U32, "timestamp"))),
+    8: (MotionBundle, 5, _layer_bundle_fields, _layer_bundle),
 }  # fmt: skip

@@ -17,7 +17,6 @@ from talkcodec.errors import BitstreamError, StateError, UsageError
 __all__ = [
     "MAX_DISTANCE",
     "MAX_MOTION_BYTES",
-    "HeldStates",
     "MotionUnit",
     "StateLookup",
     "parse_motion",
@@ -71,43 +70,6 @@ class StateLookup(Protocol):
     def unit_state(self, sequence: int) -> MotionState | None:
         """The state of the unit with this sequence, or None when it is not held."""
         ...
-
-
-class HeldStates:
-    """The states of the latest keyframes and units; the oldest entries are dropped first."""
-
-    def __init__(self, keyframes: int = 8, units: int = MAX_DISTANCE + 1) -> None:
-        self._limits = keyframes, units
-        self._keyframes: dict[int, MotionState] = {}
-        self._units: dict[int, MotionState] = {}
-
-    def add_keyframe(self, reference_id: int, state: MotionState) -> None:
-        """Hold the state of a keyframe; an id that comes again replaces the old one."""
-        _insert(self._keyframes, reference_id, state, self._limits[0])
-
-    def add_unit(self, sequence: int, state: MotionState) -> None:
-        """Hold the state of a unit."""
-        _insert(self._units, sequence, state, self._limits[1])
-
-    def keyframe_state(self, reference_id: int) -> MotionState | None:
-        """See StateLookup."""
-        return self._keyframes.get(reference_id)
-
-    def unit_state(self, sequence: int) -> MotionState | None:
-        """See StateLookup."""
-        return self._units.get(sequence)
-
-    def clear(self) -> None:
-        """Forget everything, as when the peer starts again."""
-        self._keyframes.clear()
-        self._units.clear()
-
-
-def _insert(entries: dict[int, MotionState], key: int, state: MotionState, limit: int) -> None:
-    entries.pop(key, None)
-    entries[key] = state
-    while len(entries) > limit:
-        del entries[next(iter(entries))]
 
 
 def predictor_state(lookup: StateLookup, sequence: int, reference_id: int, predictor: int) -> MotionState:

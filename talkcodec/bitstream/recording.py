@@ -10,32 +10,24 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from talkcodec.bitstream import records
-from talkcodec.bitstream.messages import (
-    MAX_BUNDLE_UNITS,
-    MAX_MESSAGE_BYTES,
-    BundledUnit,
-    Hello,
-    MotionBundle,
-    parse,
-    serialize,
-)
+from talkcodec.bitstream.bundles import CodedUnit, units_of
+from talkcodec.bitstream.messages import Hello, MotionBundle, parse, serialize
 from talkcodec.bitstream.records import (
     MAX_AUDIO_PACKETS,
     MAX_INDEX,
     MAX_RECORD_BYTES,
     IndexEntry,
     RecordedAudio,
-    RecordedUnit,
     RecordingHeader,
 )
 from talkcodec.bitstream.wire import Value
-from talkcodec.clock import seq16_add
 from talkcodec.errors import BitstreamError, MismatchError, UsageError
 
 __all__ = ["RecordingReader", "RecordingWriter"]
 
 MAGIC = b"\x89TKC\r\n\x1a\n"
-FILE_VERSION = 1
+FILE_VERSIONS = (1, 2)
+"""1: motion alone; 2: other layers too, which the header names."""
 
 _TRAILER_MAGIC = b"TKCI"
 _TRAILER_BYTES = 12
@@ -44,46 +36,49 @@ _TRAILER_BYTES = 12
 class RecordingWriter:
     """Writes a recording to a binary file object; `close` writes the index and leaves the file open.
 
-    Units are gathered up to `bundle_units` a record, so a process that dies loses at most those.
+    What is written is in the file at once, but for the sound of the last second.
     Raises UsageError for values out of range or times that go back.
     """
 
-    def __init__(self, file: BinaryIO, header: RecordingHeader, bundle_units: int = 25) -> None:
-        if not 1 <= bundle_units <= MAX_BUNDLE_UNITS:
-            raise UsageError(f"bundle_units is {bundle_units}, expected 1 to {MAX_BUNDLE_UNITS}")
-        self._file, self._header, self._bundle_units = file, header, bundle_units
+    def __init__(self, file: BinaryIO, header: RecordingHeader) -> None:
+        self._file, self.header = file, header
         self._offset, self._crc, self._count = 0, 0, 0
         self._index: list[IndexEntry] = []
-        self._units: list[RecordedUnit] = []
         self._audio: RecordedAudio | None = None
         self._last_time: int | None = None
         self._closed = False
-        self._write(MAGIC + FILE_VERSION.to_bytes(2, "big"))
+        self._write(MAGIC + header.version.to_bytes(2, "big"))
         self._record(serialize(header.hello))
         self._record(records.serialize_header(header))
 
-    def write_unit(self, unit: RecordedUnit) -> None:
-        """Append one access unit."""
-        base = self._header.hello.time_base
-        now = unit.timestamp // base.ticks
+    @property
+    def bytes_written(self) -> int:
+        """So far, without the sound that waits."""
+        return self._offset
+
+    def write_keyframe(self, timestamp: int, data: bytes) -> None:
+        """Append a serialized keyframe unit; the bundle that comes next begins with its access unit."""
+        body = records.serialize_keyframe_record(timestamp, data)
+        self._check_time(timestamp)
+        self._flush_audio()
+        self._index.append(IndexEntry(timestamp, self._offset))
+        self._record(body)
+
+    def write_bundle(self, bundle: MotionBundle, timestamp: int) -> None:
+        """Append units; timestamp: 90 kHz, of the first one."""
+        body = serialize(bundle)
+        self._check_time(timestamp)
+        for unit in units_of(bundle, timestamp, self.header.hello.time_base):
+            timestamp = unit.timestamp
+        self._last_time = timestamp // self.header.hello.time_base.ticks
+        self._record(body)
+        self._count += len(bundle.units)
+
+    def _check_time(self, timestamp: int) -> None:
+        base = self.header.hello.time_base
+        now = timestamp // base.ticks
         if self._last_time is not None and not 0 <= now - self._last_time < 1 << (base.bits - 1):
-            raise UsageError(f"timestamp {unit.timestamp} goes back, or leaves a gap too long for the time base")
-        last = self._units[-1] if self._units else None
-        if last and (
-            unit.keyframe is not None
-            or unit.reference_id != last.reference_id
-            or unit.sequence != seq16_add(last.sequence, 1)
-            or len(self._units) == self._bundle_units
-            or sum(len(held.motion) for held in self._units) > MAX_MESSAGE_BYTES // 4
-        ):
-            self._flush_units()
-        if unit.keyframe is not None:
-            body = records.serialize_keyframe_record(unit.timestamp, unit.keyframe)
-            self._flush_audio()
-            self._index.append(IndexEntry(unit.timestamp, self._offset))
-            self._record(body)
-        self._units.append(unit)
-        self._last_time = now
+            raise UsageError(f"timestamp {timestamp} goes back, or leaves a gap too long for the time base")
 
     def write_audio(self, timestamp: int, duration: int, packet: bytes) -> None:
         """Append one audio packet; packets that follow each other without a gap share a record."""
@@ -103,29 +98,12 @@ class RecordingWriter:
         if self._closed:
             return
         self._closed = True
-        self._flush_units()
         self._flush_audio()
         while len(self._index) > MAX_INDEX:
             self._index = self._index[::2]
         offset = self._offset
         self._record(records.serialize_index(self._count, self._crc, tuple(self._index)))
         self._write(offset.to_bytes(8, "big") + _TRAILER_MAGIC)
-
-    def _flush_units(self) -> None:
-        if not self._units:
-            return
-        units, self._units = self._units, []
-        base = self._header.hello.time_base
-        bundled, before = [], units[0].timestamp // base.ticks
-        for unit in units:
-            now = unit.timestamp // base.ticks
-            bundled.append(BundledUnit(now - before, unit.motion))
-            before = now
-        first = units[0]
-        self._record(
-            serialize(MotionBundle(first.reference_id, first.sequence, base.to_wire(first.timestamp), tuple(bundled)))
-        )
-        self._count += len(units)
 
     def _flush_audio(self) -> None:
         if self._audio:
@@ -157,16 +135,19 @@ class RecordingReader:
         if start[: len(MAGIC)] != MAGIC:
             raise BitstreamError("this is no talkcodec recording: its first 8 bytes are wrong")
         version = int.from_bytes(start[len(MAGIC) :], "big")
-        if version != FILE_VERSION:
-            raise MismatchError(f"recording has version {version}, this talkcodec reads {FILE_VERSION}; update it")
+        if version not in FILE_VERSIONS:
+            raise MismatchError(
+                f"recording has version {version}, this talkcodec reads {FILE_VERSIONS[0]} to {FILE_VERSIONS[-1]}; "
+                "update it"
+            )
         hello = parse(self._body())
         if not isinstance(hello, Hello):
             raise BitstreamError(f"recording begins with {type(hello).__name__}, expected Hello")
-        self.header = records.parse_header(records.unpack(self._body()), hello)
+        self.header = records.parse_header(records.unpack(self._body()), hello, version)
         self._start = self._offset
         self._near = 0
 
-    def __iter__(self) -> Iterator[RecordedUnit | RecordedAudio]:
+    def __iter__(self) -> Iterator[CodedUnit | RecordedAudio]:
         keyframe: tuple[int, bytes] | None = None
         try:
             while True:
@@ -211,17 +192,15 @@ class RecordingReader:
         else:
             self._go(self._start, 0)
 
-    def _units(self, bundle: MotionBundle, keyframe: bytes | None) -> Iterator[RecordedUnit]:
+    def _units(self, bundle: MotionBundle, keyframe: bytes | None) -> Iterator[CodedUnit]:
         base = self.header.hello.time_base
-        timestamp = base.from_wire(bundle.timestamp, self._near)
-        for number, unit in enumerate(bundle.units):
-            timestamp += unit.delta * base.ticks
-            if not 0 <= timestamp <= records.MAX_TIME:
-                raise BitstreamError(f"a unit's time is {timestamp} ticks, expected 0 to {records.MAX_TIME}")
-            self._near = timestamp
+        for unit in units_of(bundle, base.from_wire(bundle.timestamp, self._near), base):
+            if not 0 <= unit.timestamp <= records.MAX_TIME:
+                raise BitstreamError(f"a unit's time is {unit.timestamp} ticks, expected 0 to {records.MAX_TIME}")
+            self._near = unit.timestamp
             self._count += 1
-            sequence = seq16_add(bundle.sequence, number)
-            yield RecordedUnit(timestamp, sequence, bundle.reference_id, None if number else keyframe, unit.payload)
+            yield replace(unit, keyframe=keyframe)
+            keyframe = None
 
     def _finish(self, fields: list[Value], crc: int) -> None:
         count, expected, _ = records.parse_index(fields)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from talkcodec.bitstream import wire
 from talkcodec.bitstream.keyframe import MAX_KEYFRAME_BYTES
-from talkcodec.bitstream.messages import Hello
+from talkcodec.bitstream.messages import Hello, Layer
 from talkcodec.errors import BitstreamError, UsageError
 
-__all__ = ["AudioFormat", "IndexEntry", "RecordedAudio", "RecordedUnit", "RecordingHeader"]
+__all__ = ["AudioFormat", "IndexEntry", "RecordedAudio", "RecordingHeader"]
 
 MAX_RECORD_BYTES = MAX_KEYFRAME_BYTES + 64
 MAX_INDEX = 8192
@@ -42,7 +42,7 @@ class RecordingHeader:
     hello: parameters of the stream, creator and model hash among them; its time base should have 32 bits.
     generated_face: the faces that a decoder shows are generated; a player must be able to say so.
     frame_ticks: nominal 90 kHz ticks between frames, 0 when they vary.
-    metadata: at most 32 pairs of names (64 characters) and texts (1024 characters).
+    metadata: at most 32 pairs of names (64 characters) and texts (1024 characters). layers: what the units hold.
     """
 
     hello: Hello
@@ -51,17 +51,12 @@ class RecordingHeader:
     frame_ticks: int = 0
     audio: AudioFormat | None = None
     metadata: tuple[tuple[str, str], ...] = ()
+    layers: tuple[Layer, ...] = (Layer.MOTION,)
 
-
-@dataclass(frozen=True, slots=True)
-class RecordedUnit:
-    """One access unit; timestamp: 90 kHz, a whole number of the time base's units. Bytes as serialize_* made them."""
-
-    timestamp: int
-    sequence: int
-    reference_id: int
-    keyframe: bytes | None
-    motion: bytes
+    @property
+    def version(self) -> int:
+        """Of the file: readers of version 1 know motion alone."""
+        return 1 if self.layers == (Layer.MOTION,) else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +87,16 @@ def serialize_header(header: RecordingHeader) -> bytes:
         [audio.codec, audio.sample_rate_hz, audio.channels] if audio else [],
         [list(pair) for pair in header.metadata],
     ]
-    return _checked(fields, lambda: parse_header(fields, header.hello))
+    if header.version > 1:
+        fields.append([int(layer) for layer in header.layers])
+    return _checked(fields, lambda: parse_header(fields, header.hello, header.version))
 
 
-def parse_header(fields: list[wire.Value], hello: Hello) -> RecordingHeader:
+def parse_header(fields: list[wire.Value], hello: Hello, version: int) -> RecordingHeader:
     """The inverse of serialize_header; raises BitstreamError."""
     _expect(fields, METADATA, 6)
     audio = wire.array(fields[4], 0, 8, "audio")
+    layers = wire.array(fields[6] if fields[6:] else None, 1, 8, "layers") if version > 1 else [int(Layer.MOTION)]
     pairs = [wire.array(pair, 2, 2, "metadata") for pair in wire.array(fields[5], 0, MAX_METADATA, "metadata")]
     return RecordingHeader(
         hello=hello,
@@ -107,6 +105,7 @@ def parse_header(fields: list[wire.Value], hello: Hello) -> RecordingHeader:
         frame_ticks=wire.integer(fields[3], 0, 1 << 32, "frame_ticks"),
         audio=_audio_format(audio) if audio else None,
         metadata=tuple((wire.text(name, 64, "metadata"), wire.text(value, 1024, "metadata")) for name, value in pairs),
+        layers=tuple(Layer(wire.integer(value, 0, max(Layer), "layer")) for value in layers),
     )
 
 

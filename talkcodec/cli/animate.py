@@ -24,9 +24,12 @@ def animate(
     out: Annotated[Path, typer.Argument(metavar="OUT.mp4", help="The video to write, with the driving video's sound.")],
     model: ModelOption = DEFAULT_MODEL,
     absolute: Annotated[
-        bool, typer.Option("--absolute", help="Take over the pose itself, not its change since the first frame.")
+        bool, typer.Option("--absolute", help="Take over the pose itself, not its change since its first face.")
     ] = False,
     side_by_side: Annotated[bool, typer.Option("--side-by-side", help="Show the driving video to the left.")] = False,
+    audio_track: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Which sound track, 1 for the first; else the default one.")
+    ] = None,
     engine: EngineOption = EngineKind.auto,
 ) -> None:
     """Move the face of a picture as the face in a video moves.
@@ -43,6 +46,7 @@ def animate(
     opened = open_model(model, engine)
     with progress("animating", total, out) as report:
         frames = animate_portrait(
-            portrait, driving, out, opened, relative=not absolute, beside=side_by_side, report=report
-        )
+            portrait, driving, out, opened,
+            relative=not absolute, beside=side_by_side, audio_track=audio_track, report=report,
+        )  # fmt: skip
     typer.echo(f"{out}: {frames} frames")

@@ -12,7 +12,7 @@ import typer
 from talkcodec.cli.common import DEFAULT_MODEL, EngineKind, EngineOption, ModelOption
 
 if TYPE_CHECKING:
-    from talkcodec.codec import AccessUnit
+    from talkcodec.bitstream import CodedUnit
     from talkcodec.runtime import Engine
 
 __all__ = ["bench"]
@@ -64,7 +64,9 @@ def _codec_workloads(engine: "Engine") -> Mapping[str, Callable[[], object]]:
     """Whole encode and decode, a picture a call, of the sample in a loop, without its face crop."""
     import cv2
 
-    from talkcodec.codec import Decoder, Encoder
+    from talkcodec.bitstream import units_of
+    from talkcodec.codec import Decoder, Encoder, EncoderConfig, accept_hello, hello_for
+    from talkcodec.coding import UnitReader, UnitWriter
     from talkcodec.media import MediaReader
     from talkcodec.sample import sample_path
 
@@ -72,14 +74,26 @@ def _codec_workloads(engine: "Engine") -> Mapping[str, Callable[[], object]]:
     with MediaReader(sample_path()) as reader:
         frames = [cv2.resize(frame.picture, (size, size), interpolation=cv2.INTER_AREA) for frame in reader]
     pictures, timestamps = cycle(frames), count(step=3600)
-    encoder, decoder = Encoder(engine), Decoder(engine)
-    units: deque[AccessUnit] = deque()
+    config = EncoderConfig()
+    hello = hello_for(engine, config)
+    encoder, decoder = Encoder(engine, config), Decoder(engine, accept_hello(engine, hello))
+    writer, parser = UnitWriter(hello, encoder.held), UnitReader(hello, decoder.held)
+    coded: deque[tuple[bytes | None, CodedUnit]] = deque()
 
     def encode() -> None:
-        units.append(encoder.encode(next(pictures).astype("uint8", copy=False), next(timestamps)))
+        unit = encoder.encode(next(pictures).astype("uint8", copy=False), next(timestamps))
+        keyframe = writer.keyframe(unit.keyframe) if unit.keyframe else None
+        writer.add(unit)
+        bundle = writer.take()
+        assert bundle is not None
+        writer.acknowledge_unit(bundle.sequence)
+        coded.extend((keyframe, each) for each in units_of(bundle, unit.timestamp, hello.time_base))
 
     def decode() -> None:
-        decoder.decode(units.popleft())
+        keyframe, unit = coded.popleft()
+        if keyframe is not None:
+            decoder.hold(parser.keyframe(keyframe))
+        decoder.decode(parser.unit(unit))
 
     for _ in range(5):  # so that decode finds units when it runs beside encode
         encode()

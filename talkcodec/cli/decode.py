@@ -43,12 +43,12 @@ def decode(
 
 def _frames(source: Path) -> int | None:
     """How many frames stand in a recording, for the progress bar; what is wrong with it, decoding says."""
-    from talkcodec.bitstream import RecordedUnit, RecordingReader
+    from talkcodec.bitstream import CodedUnit, RecordingReader
     from talkcodec.errors import TalkcodecError
 
     try:
         with source.open("rb") as file:
-            return sum(isinstance(record, RecordedUnit) for record in RecordingReader(file))
+            return sum(isinstance(record, CodedUnit) for record in RecordingReader(file))
     except (OSError, TalkcodecError):
         return None
 

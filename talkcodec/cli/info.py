@@ -17,7 +17,7 @@ def info(source: Annotated[Path, typer.Argument(metavar="FILE.tkc", help="A reco
 
     Needs no model. A recording that is cut is shown up to the cut, with exit code 1.
     """
-    from talkcodec.bitstream import RecordedAudio, RecordingReader
+    from talkcodec.bitstream import Layer, RecordedAudio, RecordingReader
     from talkcodec.clock import CLOCK_HZ
 
     try:
@@ -26,7 +26,7 @@ def info(source: Annotated[Path, typer.Argument(metavar="FILE.tkc", help="A reco
         raise MediaError(f"cannot read {source}: {error.strerror or error}") from error
     with file:
         reader = RecordingReader(file)
-        sizes: dict[str, list[int]] = {"keyframes": [], "motion": [], "sound": []}
+        sizes: dict[str, list[int]] = {"keyframes": [], "motion": [], "base": [], "sound": []}
         picture_bytes_in: dict[int, int] = {}  # by second
         first = last = None
         for record in reader:
@@ -35,17 +35,17 @@ def info(source: Annotated[Path, typer.Argument(metavar="FILE.tkc", help="A reco
                 continue
             first = record.timestamp if first is None else first
             last = record.timestamp
-            sizes["motion"].append(len(record.motion))
+            sizes["base" if record.layer is Layer.BASE else "motion"].append(len(record.payload))
             if record.keyframe is not None:
                 sizes["keyframes"].append(len(record.keyframe))
             second = (record.timestamp - first) // CLOCK_HZ
-            coded = len(record.motion) + len(record.keyframe or b"")
+            coded = len(record.payload) + len(record.keyframe or b"")
             picture_bytes_in[second] = picture_bytes_in.get(second, 0) + coded
         total = source.stat().st_size
     hello = reader.header.hello
     frame_s = (reader.header.frame_ticks or 3600) / CLOCK_HZ
     duration_s = (last - first) / CLOCK_HZ + frame_s if first is not None and last is not None else 0.0
-    typer.echo(f"{source}: {duration_s:.2f} s, {len(sizes['motion'])} frames, {total} bytes")
+    typer.echo(f"{source}: {duration_s:.2f} s, {len(sizes['motion'] + sizes['base'])} units, {total} bytes")
     typer.echo(f"made by   {hello.creator or 'unknown'}, protocol {hello.protocol_version}")
     typer.echo(
         f"model     {reader.header.model_name or 'unnamed'} ({hello.model_hash.hex()}), "

@@ -1,14 +1,14 @@
 """Encoder and Decoder: pictures to access units and back, without any input or output of their own."""
 
-from talkcodec.codec.config import DecoderConfig, EncoderConfig
+from talkcodec.codec.base import BaseConfig
+from talkcodec.codec.config import DecoderConfig, EncoderConfig, Rung
 from talkcodec.codec.crop import CroppedPicture, CropperConfig, FaceCropper, paste_back
-from talkcodec.codec.decoder import Decoder
+from talkcodec.codec.decoder import Decoder, Reference
 from talkcodec.codec.encoder import Encoder
 from talkcodec.codec.parameters import accept_hello, hello_for
-from talkcodec.codec.unit import AccessUnit
 
 __all__ = [
-    "AccessUnit",
+    "BaseConfig",
     "CroppedPicture",
     "CropperConfig",
     "Decoder",
@@ -16,6 +16,8 @@ __all__ = [
     "Encoder",
     "EncoderConfig",
     "FaceCropper",
+    "Reference",
+    "Rung",
     "accept_hello",
     "hello_for",
     "paste_back",

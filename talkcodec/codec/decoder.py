@@ -1,27 +1,35 @@
-"""Access unit to picture: hold references and states, generate, and conceal what did not arrive."""
+"""Access unit to picture: hold references, generate, and conceal what did not arrive."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
-from talkcodec.bitstream import HeldStates, MotionUnit, dequantise, parse_keyframe, parse_motion
+from talkcodec.bitstream import KeyframeUnit, dequantise
 from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.codec.base import BaseDecoder
 from talkcodec.codec.config import DecoderConfig
 from talkcodec.codec.parameters import table_of
-from talkcodec.codec.unit import AccessUnit
+from talkcodec.coding import AccessUnit, HeldReferences, extrapolate_motion
 from talkcodec.errors import BitstreamError, StateError
 from talkcodec.picture import open_still
-from talkcodec.types import Crop, FloatArray, Motion, Picture
+from talkcodec.types import Base, Crop, Drive, Motion, Picture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine  # not at run time: the codec itself needs no torch
 
-__all__ = ["Decoder"]
+__all__ = ["Decoder", "Reference"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A decoded keyframe: what of it the generator needs, and what it says about where it was captured.
+
+    crop: the square of the captured frame (captured_size: width, height) that the picture (S, S, 3) shows.
+    """
+
+    number: int
     crop: Crop
     captured_size: tuple[int, int]
     picture: Picture
@@ -31,39 +39,81 @@ class _Held:
 @dataclass(frozen=True, slots=True)
 class _Shown:
     timestamp: int
-    reference_id: int
+    reference: Reference
     motion: Motion
 
 
 class Decoder:
     """Turns access units into pictures (S, S, 3).
 
-    `decode` is `add_keyframe`, `parse` and `generate` in one; a receiver with a jitter buffer calls them apart:
-    parse when a unit arrives, generate when its picture is due. After an error nothing that was held is lost.
+    `decode` does all at once; a receiver with a jitter buffer calls `open_reference` when a keyframe arrives and
+    `generate` when a picture is due. `held` is what this end holds. After an error nothing that was held is lost.
     """
 
     def __init__(self, engine: "Engine", config: DecoderConfig | None = None) -> None:
         self.config = config or DecoderConfig()
+        self.held: HeldReferences[Reference] = HeldReferences(self.config.references)
         self._engine = engine
         self._table = table_of(engine, self.config.table_id)
-        self._states = HeldStates(keyframes=self.config.references)
-        self._references: dict[int, _Held] = {}
+        self._base = BaseDecoder(engine.config.picture_size)
+        self._recropped: tuple[Reference, Reference] | None = None
         self._history: list[_Shown] = []  # the last two that were generated from real units
-        self._last_picture: Picture | None = None
-        self._last_held: _Held | None = None
+        self._last: tuple[Reference, Picture] | None = None
 
     def decode(self, unit: AccessUnit) -> Picture:
-        """Decode one access unit.
+        """The picture of an access unit; its keyframe, if it has one, is held from now on.
 
-        Raises BitstreamError for damaged bytes, StateError when the unit needs what is not held.
+        Raises BitstreamError for damage, StateError when the reference, or an earlier base picture, is missing.
         """
         if unit.keyframe is not None:
-            self.add_keyframe(unit.keyframe)
-        return self.generate(self.parse(unit))
+            self.hold(unit.keyframe)
+        return self.generate(*self.drive(unit))
 
-    def add_keyframe(self, data: bytes) -> int:
-        """Decode and hold a reference picture; returns its id, to be acknowledged."""
-        keyframe = parse_keyframe(data, self._table, self.config.steps)
+    def drive(self, unit: AccessUnit) -> tuple[Reference, Drive]:
+        """With what, and on which reference, the unit's picture is generated; base pictures are decoded here, in order.
+
+        Raises as `decode`. A unit without any droppable layer shows the reference as it is.
+        """
+        reference = self.held.use(unit.reference_id)
+        if unit.base is not None:
+            picture = self._base.decode(unit.base)
+            assert self._base.crop is not None
+            reference = self._in_crop(reference, self._base.crop)
+            flow = self._engine.find_flow(reference.prepared, picture)
+            return reference, Drive(base=Base(picture.astype(np.float32), flow))
+        state = self.held.keyframe_state(unit.reference_id) if unit.motion is None else unit.motion
+        assert state is not None
+        motion = dequantise(state, self._table, self.config.steps)
+        self._history = [*self._history[-1:], _Shown(unit.timestamp, reference, motion)]
+        return reference, Drive(motion)
+
+    def _in_crop(self, reference: Reference, crop: Crop) -> Reference:
+        """The reference as it looks in another crop of the captured frame, as after the crop has moved."""
+        if reference.crop == crop:
+            return reference
+        if self._recropped is not None and self._recropped[0] is reference and self._recropped[1].crop == crop:
+            return self._recropped[1]
+        size = reference.picture.shape[0]
+        scale = crop.size / reference.crop.size
+        shift = [(crop.x - reference.crop.x), (crop.y - reference.crop.y)]
+        x, y = (place * size / reference.crop.size + (scale - 1) / 2 for place in shift)
+        affine = np.array([[scale, 0, x], [0, scale, y]], np.float64)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        moved = cv2.warpAffine(reference.picture, affine, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        picture = np.asarray(moved, dtype=np.uint8)
+        prepared = self._engine.encode_reference(picture, None)
+        made = Reference(reference.number, crop, reference.captured_size, picture, prepared)
+        self._recropped = (reference, made)
+        return made
+
+    def hold(self, keyframe: KeyframeUnit) -> Reference:
+        """Decode and hold a reference picture. Raises BitstreamError."""
+        reference = self.open_reference(keyframe)
+        self.held.store(keyframe.reference_id, keyframe.state, reference)
+        return reference
+
+    def open_reference(self, keyframe: KeyframeUnit) -> Reference:
+        """Decode a reference picture and prepare the generator for it; the caller holds it. Raises BitstreamError."""
         size = self._engine.config.picture_size
         if (keyframe.width, keyframe.height) != (size, size):
             raise BitstreamError(f"keyframe is {keyframe.width}x{keyframe.height}, the stream has {size}x{size}")
@@ -73,92 +123,43 @@ class Decoder:
         if picture.shape != (size, size, 3):
             raise BitstreamError(f"keyframe decodes to {picture.shape[1]}x{picture.shape[0]}, it announced {size}")
         motion = dequantise(keyframe.state, self._table, self.config.steps)
-        held = _Held(keyframe.crop, keyframe.captured_size, picture, self._engine.encode_reference(picture, motion))
-        self._states.add_keyframe(keyframe.reference_id, keyframe.state)
-        self._references.pop(keyframe.reference_id, None)
-        self._references[keyframe.reference_id] = held
-        while len(self._references) > self.config.references:
-            del self._references[next(iter(self._references))]
-        return keyframe.reference_id
+        prepared = self._engine.encode_reference(picture, motion)
+        return Reference(keyframe.reference_id, keyframe.crop, keyframe.captured_size, picture, prepared)
 
-    def parse(self, unit: AccessUnit) -> MotionUnit:
-        """Parse a motion unit and hold its state, to be acknowledged; generates nothing."""
-        motion = parse_motion(
-            unit.motion,
-            sequence=unit.sequence,
-            timestamp=unit.timestamp,
-            reference_id=unit.reference_id,
-            lookup=self._states,
-            table=self._table,
-            steps=self.config.steps,
-        )
-        self._states.add_unit(motion.sequence, motion.state)
-        return motion
-
-    def motion_of(self, unit: MotionUnit) -> Motion:
-        """The motion that a parsed unit stands for, in the coordinates of its reference's crop."""
-        return dequantise(unit.state, self._table, self.config.steps)
-
-    def generate(self, unit: MotionUnit) -> Picture:
-        """The picture of a parsed unit; raises StateError when its reference is not held."""
-        motion = self.motion_of(unit)
-        picture = self.generate_motion(unit.reference_id, motion)
-        self._history = [*self._history[-1:], _Shown(unit.timestamp, unit.reference_id, motion)]
+    def generate(self, reference: Reference, drive: Drive) -> Picture:
+        """The picture of a reference with any drive, as for interpolation between units."""
+        picture = self._engine.generate(reference.prepared, drive)
+        self._last = (reference, picture)
         return picture
 
-    def generate_motion(self, reference_id: int, motion: Motion) -> Picture:
-        """The picture of a held reference with any motion, as for interpolation between units."""
-        held = self._references.get(reference_id)
-        if held is None:
-            raise StateError(f"reference {reference_id} is not held: request a keyframe")
-        self._last_picture = self._engine.generate(held.prepared, motion)
-        self._last_held = held
-        return self._last_picture
+    def conceal(self, timestamp: int) -> tuple[Reference, Drive]:
+        """As `drive`, for an instant whose motion unit is missing: extrapolated for CONCEAL_MS, then at rest.
 
-    def conceal(self, timestamp: int) -> Picture:
-        """A picture for an instant whose unit is missing: motion extrapolated for config.conceal_s, then frozen.
-
-        Raises StateError before the first picture.
+        Raises StateError before the first motion.
         """
-        if self._last_picture is None:
-            raise StateError("nothing was decoded yet, so there is nothing to conceal with")
-        if len(self._history) < 2:
-            return self._last_picture
-        before, last = self._history
-        span = time32_diff(last.timestamp & 0xFFFFFFFF, before.timestamp & 0xFFFFFFFF)
-        ahead = time32_diff(timestamp & 0xFFFFFFFF, last.timestamp & 0xFFFFFFFF)
-        limit = self.config.conceal_s * CLOCK_HZ
-        if not (0 < ahead <= limit and 0 < span <= limit) or before.reference_id != last.reference_id:
-            return self._last_picture
-        # The speed falls to zero over the limit: the face comes to rest instead of flying away.
-        share = (ahead - ahead**2 / (2 * limit)) / span
-        jacobians = last.motion.jacobians
-        if jacobians is not None and before.motion.jacobians is not None:
-            jacobians = _extrapolate(before.motion.jacobians, jacobians, share)
-        motion = Motion(_extrapolate(before.motion.keypoints, last.motion.keypoints, share), jacobians)
-        return self.generate_motion(last.reference_id, motion)
+        if not self._history:
+            raise StateError("no motion was decoded yet, so there is nothing to conceal with")
+        before, last = self._history[0], self._history[-1]
+        step_ms, age_ms = _ms(last.timestamp, before.timestamp), _ms(timestamp, last.timestamp)
+        if before.reference is not last.reference:
+            step_ms = 0.0
+        return last.reference, Drive(extrapolate_motion(before.motion, last.motion, step_ms, age_ms))
 
     @property
-    def reference_ids(self) -> tuple[int, ...]:
-        """Ids of the references that are held, oldest first."""
-        return tuple(self._references)
+    def reference_shown(self) -> Reference | None:
+        """That of the last picture; None before the first."""
+        return None if self._last is None else self._last[0]
 
     @property
     def crop(self) -> Crop | None:
         """Where the last picture lies in the captured frame; None before the first."""
-        return None if self._last_held is None else self._last_held.crop
+        return None if self._last is None else self._last[0].crop
 
     @property
     def captured_size(self) -> tuple[int, int] | None:
         """(width, height) of the captured frame of the last picture; None before the first."""
-        return None if self._last_held is None else self._last_held.captured_size
-
-    def reference_picture(self, reference_id: int) -> Picture:
-        """The decoded keyframe itself; raises StateError when it is not held."""
-        if reference_id not in self._references:
-            raise StateError(f"reference {reference_id} is not held")
-        return self._references[reference_id].picture
+        return None if self._last is None else self._last[0].captured_size
 
 
-def _extrapolate(before: FloatArray, last: FloatArray, share: float) -> FloatArray:
-    return np.asarray(last + (last - before) * share, dtype=np.float32)
+def _ms(later: int, earlier: int) -> float:
+    return time32_diff(later & 0xFFFFFFFF, earlier & 0xFFFFFFFF) * 1000 / CLOCK_HZ

@@ -1,33 +1,32 @@
-"""Picture to access unit: detect, quantise, predict, entropy-code; and when to send a new reference picture."""
+"""Picture to access unit: detect, quantise, and a new reference picture when RefreshPolicy finds it due."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from talkcodec.bitstream import (
-    HeldStates,
-    KeyframeUnit,
-    MotionState,
-    MotionUnit,
-    dequantise,
-    quantise,
-    serialize_keyframe,
-    serialize_motion,
-)
-from talkcodec.bitstream.motion import MAX_DISTANCE
-from talkcodec.clock import CLOCK_HZ, seq16_add, seq16_diff, time32_diff
-from talkcodec.codec.config import EncoderConfig
+from talkcodec.bitstream import KeyframeUnit, MotionState, dequantise, quantise
+from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.codec.base import BaseConfig, BaseDecoder, BaseEncoder
+from talkcodec.codec.change import Thumbnail, thumbnail
+from talkcodec.codec.config import EncoderConfig, Rung
 from talkcodec.codec.parameters import table_of
-from talkcodec.codec.unit import AccessUnit
+from talkcodec.codec.refresh import RefreshPolicy
+from talkcodec.coding import AccessUnit, HeldReferences, next_reference_id
 from talkcodec.errors import ConfigError, UsageError
 from talkcodec.picture import STILL_IDS, open_still
-from talkcodec.types import Crop, FloatArray, Motion, Picture
+from talkcodec.types import Base, Crop, Drive, FloatArray, Motion, Picture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine  # not at run time: the codec itself needs no torch
 
 __all__ = ["Encoder"]
+
+_NO_KEYPOINTS = np.zeros((1, 2), np.float32)
+
+_RESTORED_WEIGHT = 2.0
+"""By which the error of a restored picture counts more against refresh_l1 than that of a moved one: it is small
+anywhere, since the base picture is there, and a new reference brings it down by about that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +34,8 @@ class _Reference:
     """A reference picture as both ends hold it."""
 
     number: int
-    timestamp: int
     crop: Crop
+    cells: Thumbnail
     motion: Motion  # dequantised, of the reference picture itself
     prepared: Any  # runtime.Reference
 
@@ -45,24 +44,28 @@ class Encoder:
     """Turns square pictures into access units.
 
     The picture that both ends animate is the *decoded* still, and its motion is detected on that, quantised and sent:
-    the decoder detects nothing. One thread at a time may call an encoder.
+    the decoder detects nothing. `held` says which references the decoder holds. One thread at a time may call an
+    encoder; acknowledgements may come to `held` from another.
     """
 
     def __init__(self, engine: "Engine", config: EncoderConfig | None = None) -> None:
         self.config = config or EncoderConfig()
+        self.held: HeldReferences[_Reference] = HeldReferences(self.config.references)
         self._engine = engine
         self._table = table_of(engine, self.config.table_id)
         self._still = open_still(self.config.still)
         self._size = engine.config.picture_size
-        self._sent = HeldStates()
-        self._newest_held: int | None = None  # sequence of the newest unit that the receiver holds
-        self._references: dict[int, _Reference] = {}  # held by both ends, oldest first
-        self._pending: dict[int, _Reference] = {}  # sent, not yet acknowledged
+        self._base = BaseEncoder(self.config.base)
+        self._base_shown = BaseDecoder(self._size)
         self._current: _Reference | None = None
-        self._sequence = 0
+        self._last_state: MotionState | None = None
+        self._newest_seen: _Reference | None = None
+        self._made: _Reference | None = None  # the last one
         self._next_reference = 0
-        self._last_keyframe: int | None = None  # timestamps, 90 kHz
-        self._last_check: int | None = None
+        self._refresh = RefreshPolicy(self.config)
+        self._last_timestamp: int | None = None  # 90 kHz
+        self._time_s = 0.0  # the same, unwrapped, since the first picture
+        self._keyframe_s: float | None = None
         self._smoothed: Motion | None = None
         self._wanted_crop: Crop | None = None
 
@@ -73,11 +76,13 @@ class Encoder:
         force_keyframe: bool = False,
         crop: Crop | None = None,
         captured_size: tuple[int, int] | None = None,
+        new_face: bool = False,
     ) -> AccessUnit:
         """Code one picture (S, S, 3), S the model's picture size.
 
         timestamp: 90 kHz, may wrap at 32 bits. crop, captured_size (width, height): where the picture lies in the
         captured frame, by default the picture is the frame; another crop than before brings a keyframe.
+        new_face: another face than before, as far as the cropper knows: soon a keyframe, if it looks otherwise too.
         Raises UsageError for a picture of another size.
         """
         if picture.shape != (self._size, self._size, 3) or picture.dtype != np.uint8:
@@ -86,75 +91,113 @@ class Encoder:
                 f"{(self._size, self._size, 3)}: crop and scale it first (FaceCropper)"
             )
         crop = crop or Crop(0, 0, self._size)
+        captured_size = captured_size or (self._size, self._size)
+        self._pass_time(timestamp)
+        self._follow_acknowledgements()
+        if self.config.rung is not Rung.MOTION:
+            return self._encode_base(picture, timestamp, force_keyframe, crop, captured_size, new_face)
         motion = self._smooth(self._engine.detect(picture), crop)
+        if (coming := self._coming()) is not None:
+            self._refresh.look(thumbnail(picture), coming.cells, motion.keypoints, self._time_s, new_face)
         keyframe = None
-        if force_keyframe or self._keyframe_is_due(timestamp, crop) or self._drifted(picture, motion, crop, timestamp):
-            keyframe = self._make_keyframe(picture, timestamp, crop, captured_size or (self._size, self._size))
+        if force_keyframe or self._keyframe_is_due(crop) or self._drifted(picture, motion, crop):
+            keyframe = self._make_keyframe(picture, crop, captured_size)
         assert self._current is not None
         if keyframe is not None and keyframe.reference_id == self._current.number:
             state = keyframe.state  # the picture that is sent is the picture that is shown
         else:
-            held = None if self._newest_held is None else self._sent.unit_state(self._newest_held)
-            state = quantise(_recrop(motion, crop, self._current.crop), self._table, self.config.steps, held)
-        sequence, self._sequence = self._sequence, seq16_add(self._sequence, 1)
-        unit = AccessUnit(
-            timestamp=timestamp,
-            sequence=sequence,
-            reference_id=self._current.number,
-            keyframe=serialize_keyframe(keyframe, self._table, self.config.steps) if keyframe else None,
-            motion=self._code_motion(sequence, timestamp, state),
-            keyframe_id=keyframe.reference_id if keyframe else None,
-        )
-        self._sent.add_unit(sequence, state)
-        if not self.config.acknowledged:
-            self.acknowledge(sequence)
-        return unit
+            moved = _recrop(motion, crop, self._current.crop)
+            state = quantise(moved, self._table, self.config.steps, self._last_state)
+        self._last_state = state
+        return AccessUnit(timestamp, self._current.number, state, keyframe)
 
-    def acknowledge(self, sequence: int) -> None:
-        """The receiver holds the state of this unit: later units may be predicted from it."""
-        if not 1 <= seq16_diff(self._sequence, sequence) <= MAX_DISTANCE or self._sent.unit_state(sequence) is None:
-            return  # too old to predict from, or never sent
-        newest = self._newest_held
-        if newest is None or seq16_diff(self._sequence, sequence) < seq16_diff(self._sequence, newest) & 0xFFFF:
-            self._newest_held = sequence
+    def wants(self, timestamp: int) -> bool:
+        """Whether the picture of this time is to be coded: the hybrid and the video rung leave some out."""
+        return self.config.rung is Rung.MOTION or self._base.wants(timestamp)
 
-    def acknowledge_keyframe(self, reference_id: int) -> None:
-        """The receiver holds this reference picture: animate it from the next unit on."""
-        reference = self._pending.pop(reference_id, None)
-        if reference is not None:
-            self._hold(reference)
+    @property
+    def base(self) -> BaseConfig:
+        """How base pictures are coded at present."""
+        return self._base.config
 
-    def forget_acknowledgements(self) -> None:
-        """The receiver started again and holds nothing; the next picture must be a keyframe."""
-        self._newest_held = None
-        self._references, self._pending, self._current = {}, {}, None
+    def change_base(self, config: BaseConfig) -> None:
+        """Code base pictures so from the next one on."""
+        self._base.change(config)
 
-    def _keyframe_is_due(self, timestamp: int, crop: Crop) -> bool:
-        if self._last_keyframe is None or self._current is None:
+    def close(self) -> None:
+        """Free the coder of base pictures."""
+        self._base.close()
+
+    def _encode_base(
+        self,
+        picture: Picture,
+        timestamp: int,
+        force_keyframe: bool,
+        crop: Crop,
+        captured_size: tuple[int, int],
+        new_face: bool,
+    ) -> AccessUnit:
+        base = self._base.encode(picture, timestamp, crop)
+        keyframe = None
+        due = force_keyframe or self._keyframe_is_due(crop)
+        if self.config.rung is Rung.HYBRID:
+            shown = self._base_shown.decode(base)
+            due = due or self._faded(picture, shown, crop, new_face)
+        if due:
+            keyframe = self._make_keyframe(picture, crop, captured_size)
+        assert self._current is not None
+        return AccessUnit(timestamp, self._current.number, keyframe=keyframe, base=base)
+
+    def _faded(self, picture: Picture, shown: Picture, crop: Crop, new_face: bool) -> bool:
+        """True when the decoded base picture, restored with the reference that is coming, is far from the picture."""
+        coming = self._coming()
+        assert coming is not None
+        self._refresh.look(thumbnail(picture), coming.cells, _NO_KEYPOINTS, self._time_s, new_face)
+        if coming.crop != crop or not self._refresh.check_due(len(self.held.offered)):
+            return False
+        flow = self._engine.find_flow(coming.prepared, shown)
+        restored = self._engine.generate(coming.prepared, Drive(base=Base(shown.astype(np.float32), flow)))
+        return self._refresh.keyframe_due(_RESTORED_WEIGHT * _l1(restored, picture))
+
+    def _follow_acknowledgements(self) -> None:
+        """Animate the reference that the decoder came to hold last; none when it started again and holds nothing."""
+        newest = self.held.newest
+        if newest is None and not self.held.offered:
+            self._current = self._last_state = None
+        elif newest is not None and newest is not self._newest_seen:
+            self._current = self._newest_seen = newest
+
+    def _coming(self) -> _Reference | None:
+        """The reference that the receiver will see next: the one on its way, else the one in use."""
+        return self._made if self.held.offered else self._current
+
+    def _pass_time(self, timestamp: int) -> None:
+        if self._last_timestamp is not None:
+            self._time_s += time32_diff(timestamp & 0xFFFFFFFF, self._last_timestamp & 0xFFFFFFFF) / CLOCK_HZ
+        self._last_timestamp = timestamp
+
+    def _keyframe_is_due(self, crop: Crop) -> bool:
+        if self._keyframe_s is None or self._current is None:
             return True
-        if crop != self._wanted_crop:
+        if crop != self._wanted_crop and self._refresh.urgent_allowed():
             return True
         interval_s = self.config.keyframe_interval_s
-        return interval_s is not None and _seconds(timestamp, self._last_keyframe) >= interval_s - 1e-3
+        return interval_s is not None and self._time_s - self._keyframe_s >= interval_s - 1e-3
 
-    def _drifted(self, picture: Picture, motion: Motion, crop: Crop, timestamp: int) -> bool:
+    def _drifted(self, picture: Picture, motion: Motion, crop: Crop) -> bool:
         """True when what the receiver sees is bad and no held reference would mend it; may switch the reference."""
-        limit = self.config.refresh_l1
-        assert self._current is not None
-        assert self._last_keyframe is not None
-        last = self._last_check if self._last_check is not None else self._last_keyframe
-        if limit is None or self._pending or _seconds(timestamp, last) < self.config.check_interval_s - 1e-3:
+        limit, coming = self.config.refresh_l1, self._coming()
+        assert coming is not None
+        if limit is None or not self._refresh.check_due(len(self.held.offered)):
             return False
-        self._last_check = timestamp
-        if self._error(picture, motion, crop, self._current) <= limit:
-            return False
-        others = [held for held in self._references.values() if held is not self._current and held.crop == crop]
-        if others:
+        error = self._error(picture, motion, crop, coming)
+        others = [held for held in self.held.values() if held is not coming and held.crop == crop]
+        if error > limit and others:
             nearest = min(others, key=lambda held: _distance(held.motion, motion))
-            if self._error(picture, motion, crop, nearest) <= limit:
-                self._current = nearest
-                return False
-        return _seconds(timestamp, self._last_keyframe) >= self.config.min_keyframe_interval_s
+            other_error = self._error(picture, motion, crop, nearest)
+            if other_error <= limit:
+                self._current, error = nearest, other_error
+        return self._refresh.keyframe_due(error)
 
     def _error(self, picture: Picture, motion: Motion, crop: Crop, reference: _Reference) -> float:
         """Mean absolute error in [0, 1] of the picture that a receiver would generate from this reference."""
@@ -162,28 +205,26 @@ class Encoder:
             return 1.0
         steps = self.config.steps
         received = dequantise(quantise(motion, self._table, steps), self._table, steps)
-        shown = self._engine.generate(reference.prepared, received)
-        return float(np.abs(shown.astype(np.int16) - picture).mean() / 255)
+        shown = self._engine.generate(reference.prepared, Drive(received))
+        return _l1(shown, picture)
 
-    def _make_keyframe(
-        self, picture: Picture, timestamp: int, crop: Crop, captured_size: tuple[int, int]
-    ) -> KeyframeUnit:
+    def _make_keyframe(self, picture: Picture, crop: Crop, captured_size: tuple[int, int]) -> KeyframeUnit:
         """Code the still, and do with the decoded one exactly what the receiver will do."""
         data = self._code_still(picture)
         decoded = self._still.decode(data, self._size)
         state = quantise(self._engine.detect(decoded), self._table, self.config.steps)
         motion = dequantise(state, self._table, self.config.steps)
-        number, self._next_reference = self._next_reference, (self._next_reference + 1) & 0xFF
-        reference = _Reference(number, timestamp, crop, motion, self._engine.encode_reference(decoded, motion))
-        self._sent.add_keyframe(number, state)
-        self._last_keyframe = self._last_check = timestamp
-        self._wanted_crop = crop
-        if self.config.acknowledged and self._current is not None:
-            self._pending[number] = reference
-            while len(self._pending) > self.config.references:
-                del self._pending[next(iter(self._pending))]
+        number, self._next_reference = self._next_reference, next_reference_id(self._next_reference)
+        prepared = self._engine.encode_reference(decoded, motion)
+        self._made = reference = _Reference(number, crop, thumbnail(decoded), motion, prepared)
+        self._keyframe_s, self._wanted_crop = self._time_s, crop
+        self._refresh.keyframe_sent(self._time_s)
+        if self.config.acknowledged:
+            self.held.offer(number, state, reference)
+            self._current = self._current or reference
         else:
-            self._hold(reference)
+            self.held.store(number, state, reference)
+            self._follow_acknowledgements()
         return KeyframeUnit(
             reference_id=number,
             still_codec=STILL_IDS[self.config.still],
@@ -204,25 +245,6 @@ class Encoder:
                 continue
         return self._still.encode(picture, 0)
 
-    def _hold(self, reference: _Reference) -> None:
-        self._references.pop(reference.number, None)
-        self._references[reference.number] = reference
-        while len(self._references) > self.config.references:
-            del self._references[next(iter(self._references))]
-        self._current = reference
-
-    def _code_motion(self, sequence: int, timestamp: int, state: MotionState) -> bytes:
-        """The shorter of: predicted from the keyframe, predicted from the newest unit that is held."""
-        assert self._current is not None
-        unit = MotionUnit(sequence, timestamp, self._current.number, 0, state)
-        candidates = [unit]
-        if self._newest_held is not None:
-            distance = seq16_diff(sequence, self._newest_held)
-            if 1 <= distance <= MAX_DISTANCE:
-                candidates.append(replace(unit, predictor=distance))
-        coded = [serialize_motion(candidate, self._sent, self._table, self.config.steps) for candidate in candidates]
-        return min(coded, key=len)
-
     def _smooth(self, motion: Motion, crop: Crop) -> Motion:
         """Hold back a share of the motion where the keypoints hardly move: jitter of the detector, not of the face."""
         last = self._smoothed
@@ -242,12 +264,12 @@ def _blend(new: FloatArray, old: FloatArray, weight: FloatArray) -> FloatArray:
     return np.asarray(new + (old - new) * weight, dtype=np.float32)
 
 
+def _l1(shown: Picture, picture: Picture) -> float:
+    return float(np.abs(shown.astype(np.int16) - picture).mean() / 255)
+
+
 def _distance(a: Motion, b: Motion) -> float:
     return float(np.square(a.keypoints - b.keypoints).mean())
-
-
-def _seconds(later: int, earlier: int) -> float:
-    return time32_diff(later & 0xFFFFFFFF, earlier & 0xFFFFFFFF) / CLOCK_HZ
 
 
 def _recrop(motion: Motion, crop: Crop, to: Crop) -> Motion:

@@ -1,22 +1,19 @@
 """Video and sound in and out: files, cameras, microphones, Opus, and where a call's pictures go."""
 
-from talkcodec.media.files import (
-    OPUS_RATE_HZ,
-    Frame,
-    MediaReader,
-    MediaWriter,
-    SoundPacket,
-    check_microphone,
-    read_microphone,
-    read_opus,
-    read_picture,
-)
+from talkcodec.media.microphone import check_microphone, read_microphone
+from talkcodec.media.opus import OPUS_RATE_HZ, OpusEncoder, OpusPacket
+from talkcodec.media.reader import Frame, MediaInfo, MediaReader, read_picture
+from talkcodec.media.sound import SoundPacket, read_opus
+from talkcodec.media.writer import MediaWriter
 
 __all__ = [
     "OPUS_RATE_HZ",
     "Frame",
+    "MediaInfo",
     "MediaReader",
     "MediaWriter",
+    "OpusEncoder",
+    "OpusPacket",
     "SoundPacket",
     "check_microphone",
     "read_microphone",

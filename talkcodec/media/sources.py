@@ -1,9 +1,10 @@
 """Where pictures and sound come from: a video file, a camera, the embedded sample."""
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -11,13 +12,19 @@ import cv2
 import numpy as np
 
 from talkcodec.errors import MediaError, TalkcodecError
-from talkcodec.media import Frame, MediaReader, SoundPacket, check_microphone, read_microphone, read_opus
+from talkcodec.media.container import decoded_length_s
+from talkcodec.media.microphone import check_microphone, read_microphone
+from talkcodec.media.reader import Frame, MediaReader
+from talkcodec.media.sound import SoundPacket, read_opus
 from talkcodec.sample import sample_path
 from talkcodec.types import Picture
 
 __all__ = ["Camera", "Capture", "Source", "VideoFile", "WithMicrophone", "open_source"]
 
 logger = logging.getLogger(__name__)
+
+MIN_FPS, MAX_FPS = 5.0, 60.0
+"""What a call is made for; a slide show or a slow-motion film is brought into it."""
 
 
 class Source(Protocol):
@@ -38,41 +45,50 @@ class Source(Protocol):
 
 
 class VideoFile:
-    """A video file, once or again and again."""
+    """A video file, once or again and again, at 5 to 60 frames a second: fewer are shown again, more are left out."""
 
     live_sound = False
 
     def __init__(self, path: Path, loop: bool = False) -> None:
+        """Raises MediaError for a file that no call can be made of."""
         self.name = path.name
         self._path, self._loop = path, loop
         with MediaReader(path) as reader:
-            self.fps = min(60.0, reader.info.fps or 25.0)
+            self.fps = min(MAX_FPS, max(MIN_FPS, reader.info.fps or 25.0))
             self.has_sound = reader.info.has_audio
-            self._length_s = reader.info.frame_count / self.fps
+            next(iter(reader))  # that there is one shows only here
+        # What the header says of its length may be wrong or missing: the time stamps say it.
+        self._length_s = decoded_length_s(path) + 1 / self.fps if loop else math.inf
 
     def frames(self) -> Iterator[Frame]:
         """Frames; in a loop the times go on rising."""
         start_s = 0.0
         while True:
-            last_s = 0.0
             with MediaReader(self._path) as reader:
-                for frame in reader:
-                    last_s = frame.time_s
-                    yield Frame(frame.picture, start_s + frame.time_s)
+                for frame in self._steady(reader):
+                    if frame.time_s < self._length_s:
+                        yield Frame(frame.picture, start_s + frame.time_s)
                 if reader.problem is not None:
                     logger.warning("%s", reader.problem)
-            self._length_s = last_s + 1 / self.fps
             if not self._loop:
                 return
             start_s += self._length_s
+
+    def _steady(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        shown: Frame | None = None
+        for frame in frames:
+            while shown is not None and frame.time_s - shown.time_s > 1.5 / MIN_FPS:
+                shown = Frame(shown.picture, shown.time_s + 1 / MIN_FPS)
+                yield shown
+            if shown is None or frame.time_s - shown.time_s > 0.75 / MAX_FPS:
+                shown = frame
+                yield frame
 
     def sound(self, from_s: float) -> Iterator[SoundPacket]:
         """Packets; whole rounds before `from_s` are not even read."""
         if not self.has_sound:
             return
-        start_s = 0.0
-        if self._loop:
-            start_s = max(0, int(from_s / self._length_s)) * self._length_s
+        start_s = int(max(0.0, from_s) / self._length_s) * self._length_s if self._loop else 0.0
         while True:
             for packet in read_opus(self._path):
                 if start_s + packet.time_s >= from_s and packet.time_s < self._length_s:
@@ -140,7 +156,7 @@ class WithMicrophone:
 
 
 def open_source(text: str, loop: bool, microphone: str | None = None) -> Source:
-    """"sample", "camera", "camera:1", or the path of a video file; with a microphone, if one is named.
+    """ "sample", "camera", "camera:1", or the path of a video file; with a microphone, if one is named.
 
     A camera takes the system's microphone when none is named, and goes without when there is none; microphone "" asks
     for none. Raises MediaError.
@@ -210,5 +226,9 @@ class Capture:
                     target(frame.picture, self.start_s + frame.time_s)
         except TalkcodecError as error:
             self.error = error
+        except Exception as error:  # nobody would hear of it in this thread
+            logger.debug("the source %s", self.source.name, exc_info=True)
+            self.error = MediaError(f"{self.source.name} cannot be read on: {error or type(error).__name__}")
+            self.error.__cause__ = error
         finally:
             self.ended.set()

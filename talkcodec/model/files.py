@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import safetensors
 
@@ -22,12 +22,28 @@ if TYPE_CHECKING:
 
     from talkcodec.model.network import Network
 
-__all__ = ["LoadedModel", "ModelFile", "load_model", "read_model_file", "save_model", "shipped_models"]
+__all__ = [
+    "RESTORATION",
+    "WEIGHTS",
+    "Label",
+    "LoadedModel",
+    "ModelFile",
+    "StoredConfig",
+    "load_model",
+    "read_label",
+    "read_model_file",
+    "save_model",
+    "shipped_models",
+]
 
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 UNTRAINED = "untrained:"
 """Prefix of a model name: a preset with random weights of a fixed seed, for tests and timing."""
+
+
+RESTORATION = "restore-"
+"""How the names of restoration networks in the package begin (restoration_files.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +72,26 @@ class LoadedModel:
 
 
 def shipped_models() -> list[str]:
-    """Names of the models in the package."""
-    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+    """Names of the models of motion in the package."""
+    return sorted(p.stem for p in WEIGHTS.glob("*.safetensors") if not p.stem.startswith(RESTORATION))
 
 
-def save_model(path: str | Path, network: "nn.Module", config: ModelConfig, metadata: Mapping[str, str]) -> bytes:
+class StoredConfig(Protocol):
+    """Any configuration that can be written beside weights; "architecture" is one of its keys."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+class Label(NamedTuple):
+    """What stands in a model file beside its tensors, its hash checked. config: as JSON gives it."""
+
+    config: dict[str, Any]
+    hash: bytes
+    metadata: dict[str, str]
+    path: Path
+
+
+def save_model(path: str | Path, network: "nn.Module", config: StoredConfig, metadata: Mapping[str, str]) -> bytes:
     """Write weights and configuration to a safetensors file, atomically; returns the hash.
 
     metadata must have a "licence"; "config", "hash" and "format" are set here.
@@ -91,6 +122,18 @@ def read_model_file(name_or_path: str | Path) -> ModelFile:
     name = str(name_or_path)
     if name.startswith(UNTRAINED):
         return _untrained(name)
+    label = read_label(name_or_path)
+    if label.config.get("architecture") == "restoration":
+        raise ModelError(f"{label.path} restores pictures of the hybrid rung; expected a model of motion")
+    try:
+        config = ModelConfig.from_dict(label.config)
+    except (ConfigError, TypeError) as error:
+        raise ModelError(f"{label.path}: bad configuration: {error}") from error
+    return ModelFile(label.path.stem, config, label.hash, label.metadata, label.path)
+
+
+def read_label(name_or_path: str | Path) -> Label:
+    """Find a model file by name or path and check its hash, of whatever architecture it is. Raises ModelError."""
     path = _find(name_or_path)
     try:
         with safetensors.safe_open(path, framework="numpy") as opened:
@@ -106,11 +149,13 @@ def read_model_file(name_or_path: str | Path) -> ModelFile:
     if digest.hex() != metadata.get("hash"):
         raise ModelError(f"{path} is damaged: its hash is {digest.hex()[:16]}, its label {metadata.get('hash')!r:.18}")
     try:
-        config = ModelConfig.from_dict(json.loads(metadata["config"]))
-    except (ConfigError, ValueError, TypeError, RecursionError) as error:
+        config = json.loads(metadata["config"])
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: bad configuration: {error}") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path}: bad configuration: expected an object, got {type(config).__name__}")
     rest = {key: value for key, value in metadata.items() if key not in ("config", "hash", "format")}
-    return ModelFile(path.stem, config, digest, rest, path)
+    return Label(config, digest, rest, path)
 
 
 def load_model(name_or_path: str | Path) -> LoadedModel:

@@ -56,9 +56,9 @@ def status_display(quiet: bool) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def interruptible(stop: asyncio.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM set `stop` instead of tearing the call down."""
+    """Ctrl-C, SIGTERM and a terminal that is closed set `stop` instead of tearing the call down."""
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     try:
         for number in signals:
             loop.add_signal_handler(number, stop.set)

@@ -20,7 +20,7 @@ from talkcodec.peer.receiving import ReceivingConfig, ReceivingEnd
 from talkcodec.peer.sending import SendingConfig, SendingEnd
 from talkcodec.session import PlayedFrames, RateConfig, SenderConfig
 from talkcodec.transport.relay import Impairment, Relay, WireCount
-from talkcodec.types import Crop, Kind, Motion, Picture, PlayedPicture
+from talkcodec.types import Crop, Drive, Kind, Motion, Picture, PlayedPicture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine, Reference
@@ -85,9 +85,9 @@ class TracedEngine:
         """As the engine, or the picture itself."""
         return self._engine.encode_reference(picture, motion) if self._really else picture
 
-    def generate(self, reference: Any, motion: Motion) -> Picture:
+    def generate(self, reference: Any, drive: Drive) -> Picture:
         """As the engine, or the reference picture unmoved."""
-        picture: Picture = self._engine.generate(reference, motion) if self._really else reference
+        picture: Picture = self._engine.generate(reference, drive) if self._really else reference
         return picture
 
 
@@ -95,8 +95,8 @@ class _WholePicture:
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def crop(self, frame: Picture) -> CroppedPicture:
-        return CroppedPicture(frame, Crop(0, 0, self._size), (self._size, self._size), True, 0)
+    def crop(self, frame: Picture, time_s: float) -> CroppedPicture:
+        return CroppedPicture(frame, Crop(0, 0, self._size), (self._size, self._size), True, 0.0)
 
 
 class _Watch:
@@ -242,7 +242,7 @@ async def _measure(
         condition=condition.name, seconds=elapsed_s, shown=counted.shown, exact=counted.exact,
         interpolated=counted.interpolated, concealed=counted.concealed, frozen=counted.frozen,
         latency_ms_p50=watch.latency_ms.at(0.5), latency_ms_p95=watch.latency_ms.at(0.95),
-        playout_delay_ms=receiver.session.player.delay_ms,
+        playout_delay_ms=receiver.session.jitter_buffer.delay_ms,
         wire_up_kbps=up[0], wire_down_kbps=down[0], wire_kbps=up[0] + down[0], stun_kbps=up[1] + down[1],
         datagrams_up_per_s=up[2], datagrams_down_per_s=down[2],
         unit_bytes=(units.unit_bytes - units_before.unit_bytes) / max(1, sent),

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from talkcodec.bitstream import Hello, KeyframePiece, MotionBundle
+from talkcodec.bitstream import Hello, KeyframePiece, KeyframeUnit, MotionBundle
 from talkcodec.clock import CLOCK_HZ, time32_diff
-from talkcodec.codec import Decoder, accept_hello
-from talkcodec.errors import BitstreamError, StateError, TalkcodecError
+from talkcodec.codec import Decoder, Reference, accept_hello
+from talkcodec.errors import BitstreamError, TalkcodecError
 from talkcodec.peer.meters import Percentiles
 from talkcodec.peer.worker import WorkingEnd
-from talkcodec.session import Limits, Outgoing, PlayoutConfig, ReceivedKeyframe, ReceiverConfig, ReceiverSession, Shown
+from talkcodec.session import Limits, Outgoing, PlayoutConfig, ReceiverConfig, ReceiverSession, Shown
 from talkcodec.types import Kind, Picture, PlayedPicture
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ReceivingConfig:
     limits: Limits = field(default_factory=Limits)
 
 
-class ReceivingEnd(WorkingEnd[Shown]):
+class ReceivingEnd(WorkingEnd[Shown[Reference]]):
     """One decoder and one ReceiverSession for one connection.
 
     `on_picture` is called in the worker thread, for every shown frame, in order. Drop policy: one frame waits for the
@@ -53,14 +53,15 @@ class ReceivingEnd(WorkingEnd[Shown]):
     ) -> None:
         """`hello` is the sending end's. same_clock: capture times are comparable with this machine's."""
         self._decoder = Decoder(engine, accept_hello(engine, hello))
-        self.session: ReceiverSession[int] = ReceiverSession(hello, config.playout, config.session, config.limits)
+        self.session: ReceiverSession[Reference] = ReceiverSession(
+            hello, self._decoder.held, config.playout, config.session, config.limits
+        )
         self._on_picture = on_picture
         self._same_clock = same_clock
         self._last: Picture | None = None
         self.generate_ms = Percentiles()
         self.latency_ms = Percentiles(1024)
         self.keyframe_ready_s: float | None = None
-        self.keyframe_bytes = 0
         super().__init__("generate", self._generate, self._generate_failed)
 
     def receive(self, message: KeyframePiece | MotionBundle, now_ms: float) -> None:
@@ -69,19 +70,18 @@ class ReceivingEnd(WorkingEnd[Shown]):
         while (keyframe := self.session.next_keyframe()) is not None:
             self._worker.order(lambda taken=keyframe: self._decode_keyframe(taken))  # type: ignore[misc]
 
-    def _decode_keyframe(self, keyframe: ReceivedKeyframe) -> None:
+    def _decode_keyframe(self, keyframe: KeyframeUnit) -> None:
         try:
-            self._decoder.add_keyframe(keyframe.data)
+            reference = self._decoder.open_reference(keyframe)
         except TalkcodecError as error:
-            logger.warning("keyframe %d does not decode: %s", keyframe.unit.reference_id, error)
+            logger.warning("keyframe %d does not decode: %s", keyframe.reference_id, error)
             self._loop.call_soon_threadsafe(self._keyframe_failed)
         else:
-            self._loop.call_soon_threadsafe(self._keyframe_ready, keyframe)
+            self._loop.call_soon_threadsafe(self._keyframe_ready, keyframe, reference)
 
-    def _keyframe_ready(self, keyframe: ReceivedKeyframe) -> None:
-        self.session.reference_ready(keyframe, keyframe.unit.reference_id)
+    def _keyframe_ready(self, keyframe: KeyframeUnit, reference: Reference) -> None:
+        self.session.reference_ready(keyframe, reference)
         self.keyframe_ready_s = time.monotonic()
-        self.keyframe_bytes += len(keyframe.data)
         self._wake()
 
     def _keyframe_failed(self) -> None:
@@ -99,17 +99,13 @@ class ReceivingEnd(WorkingEnd[Shown]):
         """When to poll again."""
         return self.session.next_wakeup_ms(now_ms)
 
-    def _generate(self, shown: Shown) -> None:
+    def _generate(self, shown: Shown[Reference]) -> None:
         """In the worker: make the picture and hand it on."""
         kind = shown.kind
         if kind is not Kind.FROZEN:
             started_s = time.perf_counter()
-            try:
-                self._last = self._decoder.generate_motion(shown.reference_id, shown.motion)
-            except StateError:
-                kind = Kind.FROZEN
-            else:
-                self.generate_ms.add((time.perf_counter() - started_s) * 1000)
+            self._last = self._decoder.generate(shown.reference, shown.drive)
+            self.generate_ms.add((time.perf_counter() - started_s) * 1000)
         if self._last is None:
             return
         now_s = time.monotonic()
@@ -119,10 +115,10 @@ class ReceivingEnd(WorkingEnd[Shown]):
             latency_ms = captured_ticks * 1000 / CLOCK_HZ
             if kind is not Kind.FROZEN:
                 self.latency_ms.add(latency_ms)
-        self._on_picture(PlayedPicture(self._last, shown.timestamp, kind, now_s, latency_ms, shown.motion))
+        self._on_picture(PlayedPicture(self._last, shown.timestamp, kind, now_s, latency_ms, shown.drive.motion))
 
     def _generate_failed(self, error: Exception) -> None:
-        if not isinstance(error, BitstreamError | StateError):
+        if not isinstance(error, BitstreamError):
             self.error = error
         logger.error("generating failed: %s", error)
         self._loop.call_soon_threadsafe(self._wake)

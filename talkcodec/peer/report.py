@@ -80,7 +80,7 @@ class CallMeter:
             frames = counts.units_sent
             values.update(
                 rtt_ms=counts.rtt_ms, loss=counts.loss, keyframe_age_s=_age(sending.keyframe_sent_s, now_s),
-                keyframe_bytes=sending.keyframe_bytes, encode_ms=sending.encode_ms.at(0.5), bundle=plan.bundle,
+                keyframe_bytes=counts.keyframe_bytes, encode_ms=sending.encode_ms.at(0.5), bundle=plan.bundle,
                 motion_fps=sending.config.session.capture_fps / plan.every, units=counts.units_sent,
                 dropped_frames=sending.dropped_frames, face_visible=sending.face_visible,
             )  # fmt: skip
@@ -89,9 +89,9 @@ class CallMeter:
             frames = played.shown - played.frozen
             values.update(
                 loss=self._new_loss(session.counts.units, session.counts.lost),
-                keyframe_age_s=_age(receiving.keyframe_ready_s, now_s), keyframe_bytes=receiving.keyframe_bytes,
+                keyframe_age_s=_age(receiving.keyframe_ready_s, now_s), keyframe_bytes=session.counts.keyframe_bytes,
                 generate_ms=receiving.generate_ms.at(0.5), latency_ms_p50=receiving.latency_ms.at(0.5),
-                latency_ms_p95=receiving.latency_ms.at(0.95), playout_delay_ms=session.player.delay_ms,
+                latency_ms_p95=receiving.latency_ms.at(0.95), playout_delay_ms=session.jitter_buffer.delay_ms,
                 jitter_ms=session.counts.jitter_ms, units=session.counts.units, lost=session.counts.lost,
                 exact=played.exact, concealed=played.concealed, frozen=played.frozen,
                 interpolated=played.interpolated, dropped_frames=receiving.dropped_frames,

@@ -21,6 +21,7 @@ import numpy as np
 import talkcodec
 from talkcodec.errors import UsageError
 from talkcodec.runtime.engine import Engine, EngineName, Precision, open_engine
+from talkcodec.types import Drive
 
 __all__ = ["BenchReport", "Timing", "count_gflop", "format_report", "run_bench", "time_calls"]
 
@@ -100,7 +101,7 @@ def run_bench(
     timed: dict[str, Call] = {
         "detect": lambda: opened.detect(driving),
         "encode_reference": lambda: opened.encode_reference(source, motion),
-        "generate": lambda: opened.generate(reference, moved),
+        "generate": lambda: opened.generate(reference, Drive(moved)),
     }
     further = dict(workloads(opened)) if workloads is not None else {}
     found = {name: time_calls(call, calls) for name, call in {**timed, **further}.items()}

@@ -1,8 +1,9 @@
 """Engine: a model, ready to run on this machine. detect -> encode_reference -> generate."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,7 +13,9 @@ import numpy as np
 from talkcodec.errors import EngineError, ModelError
 from talkcodec.model.config import ModelConfig
 from talkcodec.model.files import ModelFile, read_model_file
-from talkcodec.types import FloatArray, Motion, Picture
+from talkcodec.runtime.restoration import open_restorer, restoration_for
+from talkcodec.runtime.restorer import Blend, Restorable, Restorer, find_flow
+from talkcodec.types import Base, Drive, FloatArray, Motion, Picture
 
 __all__ = ["Backend", "Engine", "EngineName", "Precision", "Reference", "open_engine"]
 
@@ -46,6 +49,8 @@ class Reference:
 
     arrays: tuple[Any, ...]
     engine: "Engine"
+    picture: Picture
+    restorable: list[Restorable] = field(default_factory=list)  # made when first asked for
 
 
 class Engine:
@@ -55,11 +60,15 @@ class Engine:
     method wait for one another. Raises EngineError for inputs of another shape or type.
     """
 
-    def __init__(self, file: ModelFile, backend: Backend) -> None:
+    def __init__(self, file: ModelFile, backend: Backend, restorer: Callable[[], Restorer] = Blend) -> None:
+        """`restorer` opens what restores base pictures, when one comes."""
         self.config: ModelConfig = file.config
         self.model_hash: bytes = file.hash
         self.name: str = file.name
         self._backend = backend
+        self._open_restorer = restorer
+        self._restorer: Restorer | None = None
+        self._lock = threading.Lock()
 
     @property
     def description(self) -> str:
@@ -71,22 +80,54 @@ class Engine:
         self._check_picture(picture)
         return self._backend.detect(picture)
 
-    def encode_reference(self, picture: Picture, motion: Motion) -> Reference:
-        """All that depends on the reference picture (S, S, 3) uint8 RGB and its own motion; once a keyframe."""
-        self._check_picture(picture)
-        self._check_motion(motion)
-        return Reference(self._backend.encode_reference(picture, motion), self)
+    def encode_reference(self, picture: Picture, motion: Motion | None) -> Reference:
+        """All that depends on the reference picture (S, S, 3) uint8 RGB and its own motion; once a keyframe.
 
-    def generate(self, reference: Reference, motion: Motion) -> Picture:
-        """The reference picture moved to `motion`, (S, S, 3) uint8 RGB."""
-        self._check_reference(reference)
+        Without its motion it is good for base pictures alone.
+        """
+        self._check_picture(picture)
+        if motion is None:
+            return Reference((), self, picture)
         self._check_motion(motion)
+        return Reference(self._backend.encode_reference(picture, motion), self, picture)
+
+    def generate(self, reference: Reference, drive: Drive) -> Picture:
+        """The reference picture with what drives it, (S, S, 3) uint8 RGB; a base picture rather than motion."""
+        self._check_reference(reference)
+        if drive.base is not None:
+            return self._restored(reference, drive.base)
+        motion = self._check_motion(drive.motion)
+        if not reference.arrays:
+            raise EngineError("reference was encoded without its motion: it cannot be moved, only restored with")
         return self._backend.generate(reference.arrays, motion)
 
-    def generate_float(self, reference: Reference, motion: Motion) -> FloatArray:
-        """As generate, before rounding: (S, S, 3) float32 in [0, 1], for metrics."""
+    def find_flow(self, reference: Reference, base: Picture) -> FloatArray:
+        """Where in the reference a base picture (h, h, 3) uint8 finds its places, as Base.flow."""
         self._check_reference(reference)
-        self._check_motion(motion)
+        return find_flow(base, self._restorable(reference))
+
+    def _restored(self, reference: Reference, base: Base) -> Picture:
+        size = self.config.picture_size
+        if base.picture.shape[0] >= size:
+            return np.asarray(np.clip(np.rint(base.picture), 0, 255), dtype=np.uint8)
+        restorable = self._restorable(reference)
+        return self._opened_restorer().restore(restorable, base)
+
+    def _restorable(self, reference: Reference) -> Restorable:
+        if not reference.restorable:
+            reference.restorable.append(self._opened_restorer().prepare(reference.picture))
+        return reference.restorable[0]
+
+    def _opened_restorer(self) -> Restorer:
+        with self._lock:
+            if self._restorer is None:
+                self._restorer = self._open_restorer()
+            return self._restorer
+
+    def generate_float(self, reference: Reference, drive: Drive) -> FloatArray:
+        """As generate with motion, before rounding: (S, S, 3) float32 in [0, 1], for metrics."""
+        self._check_reference(reference)
+        motion = self._check_motion(drive.motion)
         return self._backend.generate_float(reference.arrays, motion)
 
     def _check_picture(self, picture: Picture) -> None:
@@ -94,7 +135,9 @@ class Engine:
         if picture.dtype != np.uint8 or picture.shape != (size, size, 3):
             raise EngineError(f"picture: got {picture.dtype} {picture.shape}, expected uint8 ({size}, {size}, 3)")
 
-    def _check_motion(self, motion: Motion) -> None:
+    def _check_motion(self, motion: Motion | None) -> Motion:
+        if motion is None:
+            raise EngineError("drive: got neither motion nor a base picture, expected one of them")
         k = self.config.keypoints
         if motion.keypoints.shape != (k, 2):
             raise EngineError(f"keypoints: got {motion.keypoints.shape}, model {self.name} has ({k}, 2)")
@@ -105,6 +148,7 @@ class Engine:
         for values in (motion.keypoints, motion.jacobians):
             if values is not None and not np.isfinite(values).all():
                 raise EngineError("motion is not finite")
+        return motion
 
     def _check_reference(self, reference: Reference) -> None:
         if reference.engine is not self:
@@ -141,6 +185,10 @@ def open_engine(
     if threads is not None and threads < 1:
         raise EngineError(f"threads: got {threads}, expected at least 1")
     file = read_model_file(model)
+
+    def restorer(runner: str) -> Callable[[], Restorer]:
+        return lambda: open_restorer(restoration_for(file.config.picture_size), runner, threads)
+
     if engine == "auto" and precision == "int8":
         engine = "openvino"  # torch would run it in another precision than was asked for
     if engine == "auto":
@@ -150,7 +198,7 @@ def open_engine(
     if engine == "torch":
         if precision == "int8":
             raise EngineError("precision: torch has no int8 here; use engine openvino")
-        return Engine(file, _torch_backend(file, device, threads, precision))
+        return Engine(file, _torch_backend(file, device, threads, precision), restorer("torch"))
     try:
         from talkcodec.runtime.openvino_backend import OpenVINOBackend
 
@@ -163,8 +211,8 @@ def open_engine(
         if engine == "openvino":
             raise EngineError(f"OpenVINO cannot run {file.name}: {reason}") from error
         logger.warning("OpenVINO cannot run %s (%s); using torch, which is slower", file.name, reason)
-        return Engine(file, _torch_backend(file, device, threads, precision))
-    return Engine(file, backend)
+        return Engine(file, _torch_backend(file, device, threads, precision), restorer("torch"))
+    return Engine(file, backend, restorer("openvino"))
 
 
 def _torch_backend(file: ModelFile, device: str | None, threads: int | None, precision: Precision) -> Backend:

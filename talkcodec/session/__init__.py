@@ -1,4 +1,4 @@
-"""The call's state machines: handshake, references, keyframe transfer, motion, jitter buffer, rate control.
+"""The call's state machines: handshake, keyframe fragments, packing, arrivals, jitter buffer, rate control.
 
 No I/O and no clock: messages and times go in, messages and frames to show come out.
 """
@@ -8,8 +8,7 @@ from talkcodec.session.jitter_buffer import PlayedFrames, PlayoutConfig, Shown
 from talkcodec.session.limits import Limits
 from talkcodec.session.outgoing import Channel, Outgoing
 from talkcodec.session.rate import RateConfig, SendPlan
-from talkcodec.session.receiver import ReceivedKeyframe, ReceiverConfig, ReceiverCounts, ReceiverSession
-from talkcodec.session.references import ReferenceStore, next_reference_id
+from talkcodec.session.receiver import ReceiverConfig, ReceiverCounts, ReceiverSession
 from talkcodec.session.sender import SenderConfig, SenderCounts, SenderSession
 
 __all__ = [
@@ -20,11 +19,9 @@ __all__ = [
     "PlayedFrames",
     "PlayoutConfig",
     "RateConfig",
-    "ReceivedKeyframe",
     "ReceiverConfig",
     "ReceiverCounts",
     "ReceiverSession",
-    "ReferenceStore",
     "SendPlan",
     "SenderConfig",
     "SenderCounts",
@@ -32,5 +29,4 @@ __all__ = [
     "Shown",
     "agree",
     "bye_for",
-    "next_reference_id",
 ]

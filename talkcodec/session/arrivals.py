@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from talkcodec.clock import CLOCK_HZ, seq16_add, seq16_diff, time32_diff
 
-__all__ = ["Reception", "ReceptionSummary"]
+__all__ = ["ArrivalSummary", "Arrivals"]
 
 
 @dataclass(frozen=True, slots=True)
-class ReceptionSummary:
+class ArrivalSummary:
     """Counts since the previous summary and the state now; `bitmap` bit i set: highest_sequence - i arrived."""
 
     highest_sequence: int
@@ -22,7 +22,7 @@ _MAX_DROPOUT = 3000
 _MAX_MISORDER = 100
 
 
-class Reception:
+class Arrivals:
     """Follows the sequence numbers of one stream of motion units; memory is one integer.
 
     A number far from the expected is ignored unless the next one follows it (RFC 3550, appendix A.1): one damaged or
@@ -117,13 +117,13 @@ class Reception:
         span = min(self._bits, self._expected_total)
         return tuple(seq16_add(self._highest, -i) for i in range(span) if not self._bitmap >> i & 1)
 
-    def summary(self) -> ReceptionSummary | None:
+    def summary(self) -> ArrivalSummary | None:
         """Counts since the last call, as a receiver report needs them; None before anything arrived."""
         if self._highest is None:
             return None
         expected = self._expected_total - self._expected_prior
         received = self._received_total - self._received_prior
         self._expected_prior, self._received_prior = self._expected_total, self._received_total
-        return ReceptionSummary(
+        return ArrivalSummary(
             self._highest, self._bitmap, received, max(0, expected - received), self._jitter_ms
         )

@@ -10,15 +10,17 @@ Frames are shown on a regular grid of media time, whatever the rate of motion un
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-
-import numpy as np
+from typing import Generic, TypeVar
 
 from talkcodec.clock import CLOCK_HZ, seq16_add, seq16_gt
+from talkcodec.coding import CONCEAL_MS, extrapolate_motion, mix_motion
 from talkcodec.errors import ConfigError
 from talkcodec.session.playout_clock import MediaTime, PlayoutClock
-from talkcodec.types import Kind, Motion
+from talkcodec.types import Drive, Kind, Motion
 
-__all__ = ["PlayedFrames", "Player", "PlayoutConfig", "Shown", "TimedMotion", "mix_motion"]
+__all__ = ["JitterBuffer", "PlayedFrames", "PlayoutConfig", "Shown", "TimedMotion"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class PlayoutConfig:
     full the unit furthest in the future leaves. Delays as in PlayoutClock."""
 
     period_ticks: int = CLOCK_HZ // 25
-    conceal_ms: float = 280.0
+    conceal_ms: float = CONCEAL_MS
     interpolate_ms: float = 170.0
     units: int = 128
     minimum_delay_ms: float = 10.0
@@ -42,23 +44,25 @@ class PlayoutConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TimedMotion:
-    """A motion unit as the player needs it; timestamp 90 kHz, wrapped; sequence 16 bits, wrapped."""
+class TimedMotion(Generic[T]):
+    """A motion unit as the jitter buffer needs it; timestamp 90 kHz, wrapped; sequence 16 bits, wrapped.
+
+    reference: what the caller keeps of the reference that the motion animates."""
 
     sequence: int
     timestamp: int
-    reference_id: int
+    reference: T
     motion: Motion
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One frame to show: generate it from `motion` on `reference_id`, or, when frozen, keep the picture."""
+class Shown(Generic[T]):
+    """One frame to show: generate it with `drive` on `reference`, or, when frozen, keep the picture."""
 
     kind: Kind
     timestamp: int
-    reference_id: int
-    motion: Motion
+    reference: T
+    drive: Drive
     interpolated: bool
     deadline_ms: float
 
@@ -79,16 +83,7 @@ class PlayedFrames:
         return self.exact + self.concealed + self.frozen
 
 
-def mix_motion(a: Motion, b: Motion, share: float) -> Motion:
-    """a + share * (b - a): interpolation for share in [0, 1], extrapolation beyond."""
-    weight = np.float32(share)
-    keypoints = a.keypoints + weight * (b.keypoints - a.keypoints)
-    if a.jacobians is None or b.jacobians is None:
-        return Motion(keypoints, None)
-    return Motion(keypoints, a.jacobians + weight * (b.jacobians - a.jacobians))
-
-
-class Player:
+class JitterBuffer(Generic[T]):
     """Jitter buffer and playout of one stream. Feed `push`, ask `due` at `next_deadline_ms`."""
 
     STRANGERS = 8  # units in a row with impossible times before we believe that the media clock jumped
@@ -103,8 +98,8 @@ class Player:
     def _restart(self) -> None:
         self._time = MediaTime()
         self._clock.reset()
-        self._waiting: OrderedDict[int, TimedMotion] = OrderedDict()  # by ticks, kept sorted
-        self._past: tuple[tuple[int, TimedMotion], ...] = ()  # up to two newest units that are due
+        self._waiting: OrderedDict[int, TimedMotion[T]] = OrderedDict()  # by ticks, kept sorted
+        self._past: tuple[tuple[int, TimedMotion[T]], ...] = ()  # up to two newest units that are due
         self._next: int | None = None
         self._strangers = 0
 
@@ -128,7 +123,7 @@ class Player:
         """Units waiting."""
         return len(self._waiting)
 
-    def push(self, unit: TimedMotion, now_ms: float) -> bool:
+    def push(self, unit: TimedMotion[T], now_ms: float) -> bool:
         """Take a unit that arrived; False when it is dropped (late, repeated, or of an impossible time)."""
         ticks = self._time.unwrap(unit.timestamp)
         if self._clock.started and abs(now_ms + self._clock.delay_ms - self._clock.deadline_ms(ticks)) > self.AHEAD_MS:
@@ -165,7 +160,7 @@ class Player:
         self._clock.observe_other(ticks, now_ms)
         return self._clock.deadline_ms(ticks)
 
-    def _needed(self, ticks: int, unit: TimedMotion) -> int:
+    def _needed(self, ticks: int, unit: TimedMotion[T]) -> int:
         """Media time of the first frame that cannot be shown without `unit`."""
         before = [(t, u) for t, u in (*self._past, *self._waiting.items()) if t < ticks]
         if before:
@@ -179,10 +174,10 @@ class Player:
         return round(milliseconds * CLOCK_HZ / 1000)
 
     @staticmethod
-    def _follows(earlier: TimedMotion, later: TimedMotion) -> bool:
+    def _follows(earlier: "TimedMotion[T]", later: "TimedMotion[T]") -> bool:
         return later.sequence == seq16_add(earlier.sequence, 1)
 
-    def _remember(self, ticks: int, unit: TimedMotion) -> None:
+    def _remember(self, ticks: int, unit: TimedMotion[T]) -> None:
         if all(t != ticks for t, _ in self._past):
             self._past = tuple(sorted((*self._past, (ticks, unit)), key=lambda item: item[0])[-2:])
 
@@ -190,7 +185,7 @@ class Player:
         """When `due` has a frame again; None before the first unit."""
         return None if self._next is None else self._clock.deadline_ms(self._next)
 
-    def due(self, now_ms: float) -> Shown | None:
+    def due(self, now_ms: float) -> Shown[T] | None:
         """The newest frame whose deadline has passed, None when there is none.
 
         Frames that should have been shown since the last call but were not, because we were called too late,
@@ -211,7 +206,7 @@ class Player:
             self._remember(first, self._waiting.pop(first))
         return self._choose(ticks)
 
-    def _choose(self, ticks: int) -> Shown | None:
+    def _choose(self, ticks: int) -> Shown[T] | None:
         if not self._past:
             return None
         newest_ticks, newest = self._past[-1]
@@ -223,7 +218,8 @@ class Player:
             if later_ticks - newest_ticks <= max(span, self._span(self._config.conceal_ms)):
                 share = (ticks - newest_ticks) / (later_ticks - newest_ticks)
                 planned = self._follows(newest, later) and later_ticks - newest_ticks <= span
-                motion = mix_motion(newest.motion, later.motion, share)
+                same = later.reference is newest.reference  # else its motion is in another crop's coordinates
+                motion = mix_motion(newest.motion, later.motion, share) if same else newest.motion
                 return self._show(Kind.EXACT if planned else Kind.CONCEALED, ticks, newest, motion, planned)
         age = ticks - newest_ticks
         if age > self._span(self._config.conceal_ms):
@@ -231,21 +227,16 @@ class Player:
         return self._show(Kind.CONCEALED, ticks, newest, self._extrapolate(age))
 
     def _extrapolate(self, age: int) -> Motion:
-        """Carry the last velocity on, slowing to a stop at half of `conceal_ms` of further movement."""
         newest_ticks, newest = self._past[-1]
-        if len(self._past) < 2:
-            return newest.motion
         before_ticks, before = self._past[0]
-        step = newest_ticks - before_ticks
-        limit = self._span(self._config.conceal_ms)
-        if not 0 < step <= limit or not seq16_gt(newest.sequence, before.sequence):
+        if before.reference is not newest.reference or not seq16_gt(newest.sequence, before.sequence):
             return newest.motion
-        travelled = age - age * age / (2 * limit)  # speed falls linearly to zero at `limit`
-        return mix_motion(before.motion, newest.motion, 1 + travelled / step)
+        step_ms, age_ms = ((ticks * 1000 / CLOCK_HZ) for ticks in (newest_ticks - before_ticks, age))
+        return extrapolate_motion(before.motion, newest.motion, step_ms, age_ms, self._config.conceal_ms)
 
     def _show(
-        self, kind: Kind, ticks: int, unit: TimedMotion, motion: Motion, interpolated: bool = False
-    ) -> Shown:
+        self, kind: Kind, ticks: int, unit: TimedMotion[T], motion: Motion, interpolated: bool = False
+    ) -> Shown[T]:
         count = self._counts
         self._counts = replace(
             count,
@@ -255,4 +246,4 @@ class Player:
             interpolated=count.interpolated + interpolated,
         )
         deadline_ms = self._clock.deadline_ms(ticks)
-        return Shown(kind, self._time.wrap(ticks), unit.reference_id, motion, interpolated, deadline_ms)
+        return Shown(kind, self._time.wrap(ticks), unit.reference, Drive(motion), interpolated, deadline_ms)

@@ -2,23 +2,16 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
-from talkcodec.bitstream import (
-    KeyframeAck,
-    KeyframeRequest,
-    MotionBundle,
-    MotionState,
-    MotionSteps,
-    MotionTable,
-    ReceiverReport,
-    TimeBase,
-)
+from talkcodec.bitstream import Hello, KeyframeAck, KeyframeRequest, MotionBundle, ReceiverReport
 from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.coding import AccessUnit, HeldReferences, UnitWriter
 from talkcodec.errors import ConfigError
 from talkcodec.session.fragments import KeyframeTransfer
 from talkcodec.session.limits import Limits
 from talkcodec.session.outgoing import Channel, Outgoing
-from talkcodec.session.packer import MotionSender
+from talkcodec.session.packer import Packer
 from talkcodec.session.rate import Feedback, RateConfig, RateControl, SendPlan
 
 __all__ = ["SenderConfig", "SenderCounts", "SenderSession"]
@@ -62,27 +55,28 @@ class SenderCounts:
     loss: float
     rtt_ms: float | None
     unit_bytes: int
+    keyframe_bytes: int
 
 
 class SenderSession:
-    """Feed captured motion and keyframes, and the peer's messages; `poll` says what to send.
+    """Feed access units, and the peer's messages; `poll` says what to send.
 
-    The old reference stays in use until the peer acknowledges the new one: `newly_held` tells the encoder which.
+    The old reference stays in use until the peer acknowledges the new one, which `held` (the encoder's) then says.
     """
 
     def __init__(
         self,
-        table: MotionTable,
-        steps: MotionSteps,
-        time_base: TimeBase = TimeBase(),  # noqa: B008 (frozen)
+        hello: Hello,
+        held: HeldReferences[Any],
         config: SenderConfig = SenderConfig(),
-        rate: RateConfig = RateConfig(),  # noqa: B008
+        rate: RateConfig = RateConfig(),  # noqa: B008 (frozen)
         limits: Limits = Limits(),  # noqa: B008
     ) -> None:
-        self._config = config
-        self._time_base = time_base
+        """`hello` is this end's own."""
+        self._config, self.held = config, held
         self._transfer = KeyframeTransfer(limits)
-        self._motion = MotionSender(table, steps, time_base, limits, config.first_sequence)
+        self._writer = UnitWriter(hello, held, first_sequence=config.first_sequence, distance=limits.states)
+        self._packer = Packer(self._writer, config.capture_fps, config.bundle_slack_ms)
         self._rate = RateControl(rate, config.capture_fps)
         self._sent_at: OrderedDict[int, float] = OrderedDict()  # wire time of a bundle -> when it left
         self._next_piece_ms = 0.0
@@ -90,8 +84,8 @@ class SenderSession:
         self._last_request_ms: float | None = None
         self._last_timestamp: int | None = None
         self._reported = (0, 0)
-        self._newly_held: list[int] = []
-        self._bundles = self._keyframes = self._requests = self._reports = self._unit_bytes = 0
+        self._units = self._bundles = self._keyframes = self._requests = self._reports = 0
+        self._unit_bytes = self._keyframe_bytes = 0
 
     @property
     def keyframe_wanted(self) -> bool:
@@ -112,14 +106,9 @@ class SenderSession:
     def counts(self) -> SenderCounts:
         """Totals so far."""
         return SenderCounts(
-            self._motion.units_sent, self._bundles, self._keyframes, self._motion.dropped_stale, self._requests,
-            self._reports, self._rate.loss, self._rate.rtt_ms, self._unit_bytes,
+            self._units, self._bundles, self._keyframes, self._packer.dropped_stale, self._requests,
+            self._reports, self._rate.loss, self._rate.rtt_ms, self._unit_bytes, self._keyframe_bytes,
         )  # fmt: skip
-
-    def newly_held(self) -> list[int]:
-        """References acknowledged since the last call."""
-        held, self._newly_held = self._newly_held, []
-        return held
 
     def wants_motion(self, timestamp: int) -> bool:
         """False for frames that the present motion rate leaves out; ask before detecting, in order of time."""
@@ -131,16 +120,18 @@ class SenderSession:
         self._last_timestamp = timestamp
         return True
 
-    def offer_keyframe(self, reference_id: int, state: MotionState, data: bytes, now_ms: float) -> None:
-        """A keyframe (serialized KeyframeUnit) to send. Raises UsageError when it is over the cap."""
-        self._transfer.offer(reference_id, data, now_ms)
-        self._motion.offer_keyframe(reference_id, state)
-        self._wanted = None
-        self._keyframes += 1
+    def offer(self, unit: AccessUnit, now_ms: float) -> None:
+        """One frame. Its motion is dropped while the peer has not acknowledged its reference.
 
-    def offer_motion(self, reference_id: int, timestamp: int, state: MotionState, now_ms: float) -> None:
-        """One frame's motion on a reference; while the peer has not acknowledged that reference it is dropped."""
-        self._motion.add(reference_id, timestamp, state, self._rate.plan.bundle, now_ms)
+        Raises UsageError for a keyframe over the cap.
+        """
+        if unit.keyframe is not None:
+            data = self._writer.keyframe(unit.keyframe)
+            self._transfer.offer(unit.keyframe.reference_id, data, now_ms)
+            self._wanted = None
+            self._keyframes += 1
+            self._keyframe_bytes += len(data)
+        self._packer.add(unit, self._rate.plan, now_ms)
 
     def request_keyframe(self, reason: int, now_ms: float) -> None:
         """Somebody wants a keyframe; wishes that come in quick succession are one."""
@@ -152,8 +143,7 @@ class SenderSession:
         """A message of the receiving end."""
         if isinstance(message, KeyframeAck):
             if self._transfer.acknowledge(message.reference_id):
-                self._motion.use_reference(message.reference_id)
-                self._newly_held.append(message.reference_id)
+                self.held.hold(message.reference_id)
         elif isinstance(message, KeyframeRequest):
             self._requests += 1
             self.request_keyframe(message.reason, now_ms)
@@ -162,7 +152,7 @@ class SenderSession:
 
     def _receive_report(self, report: ReceiverReport, now_ms: float) -> None:
         self._reports += 1
-        self._motion.acknowledge(report)
+        self._writer.acknowledge(report)
         expected, lost = self._reported
         self._reported = (report.expected, report.lost)
         new_expected = (report.expected - expected) & 0xFFFFFFFF
@@ -187,21 +177,16 @@ class SenderSession:
             piece = self._transfer.next_piece()
             if piece is not None:
                 out.append(Outgoing(Channel.CONTROL, piece))
-                if self._motion.started:  # nothing to leave room for at the start
+                if len(self.held):  # nothing to leave room for at the start
                     self._next_piece_ms = now_ms + len(piece.data) * 8000 / self._config.keyframe_bps
         return out
 
     def _due_bundle(self, now_ms: float, buffered_bytes: int) -> MotionBundle | None:
-        plan = self._rate.plan
-        if buffered_bytes > self._config.motion_backlog_bytes or not self._motion.pending:
+        if buffered_bytes > self._config.motion_backlog_bytes:
             return None
-        planned_ms = (plan.bundle - 1) * plan.every * 1000 / self._config.capture_fps
-        if self._motion.pending < plan.bundle and self._motion.waiting_ms(now_ms) < (
-            planned_ms + self._config.bundle_slack_ms
-        ):
-            return None
-        bundle = self._motion.take()
+        bundle = self._packer.due(self._rate.plan, now_ms)
         if bundle is not None:
+            self._units += len(bundle.units)
             self._bundles += 1
             for unit in bundle.units:
                 self._rate.unit_sent(len(unit.payload))
@@ -213,12 +198,8 @@ class SenderSession:
 
     def next_poll_ms(self, now_ms: float) -> float | None:
         """When `poll` may have something without new input; None when only input can change that."""
-        times = []
-        if self._motion.pending:
-            plan = self._rate.plan
-            planned_ms = (plan.bundle - 1) * plan.every * 1000 / self._config.capture_fps
-            wait_ms = planned_ms + self._config.bundle_slack_ms - self._motion.waiting_ms(now_ms)
-            times.append(now_ms + max(5.0, wait_ms))
+        due_ms = self._packer.next_due_ms(self._rate.plan, now_ms)
+        times = [] if due_ms is None else [due_ms]
         if self._transfer.pieces_left:
             times.append(max(now_ms + 2.0, self._next_piece_ms))
         return min(times, default=None)

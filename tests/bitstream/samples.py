@@ -9,7 +9,6 @@ from talkcodec.bitstream import (
     AudioFormat,
     BundledUnit,
     Bye,
-    HeldStates,
     Hello,
     KeyframeAck,
     KeyframePiece,
@@ -27,6 +26,7 @@ from talkcodec.bitstream import (
     TimeBase,
     generic_table,
 )
+from talkcodec.coding import HeldReferences
 from talkcodec.types import Crop, Motion
 
 VECTORS = Path(__file__).parent.parent / "vectors"
@@ -110,10 +110,10 @@ def random_motion(random: np.random.Generator, keypoints: int, jacobians: bool =
     )
 
 
-def held_states() -> HeldStates:
+def held_states() -> HeldReferences:
     """What the vectors' units are predicted from."""
-    held = HeldStates()
-    held.add_keyframe(7, MotionState((0, 1, -2, 3, 10, -20, 30, -40, 100, 0, 0, 5)))
+    held = HeldReferences()
+    held.store(7, MotionState((0, 1, -2, 3, 10, -20, 30, -40, 100, 0, 0, 5)), None)
     for sequence in (0, 99, 65535, 65500):
         held.add_unit(sequence, MotionState(tuple(range(sequence % 7, sequence % 7 + 12))))
     return held

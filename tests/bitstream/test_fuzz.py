@@ -7,7 +7,6 @@ import tracemalloc
 import pytest
 
 from talkcodec.bitstream import (
-    HeldStates,
     MotionState,
     MotionUnit,
     RecordingReader,
@@ -18,6 +17,7 @@ from talkcodec.bitstream import (
     quantise,
     serialize_motion,
 )
+from talkcodec.coding import HeldReferences
 from talkcodec.errors import PeerError
 
 from . import samples
@@ -64,7 +64,7 @@ def motion(data: bytes) -> None:
 
 
 def large_motion(data: bytes) -> None:
-    table, held = generic_table(64, True), HeldStates()
+    table, held = generic_table(64, True), HeldReferences()
     held.add_unit(99, MotionState((0,) * 384))
     parse_motion(data, sequence=100, timestamp=0, reference_id=7, lookup=held, table=table, steps=STEPS)
 
@@ -80,7 +80,7 @@ def seeds(names) -> list[bytes]:
 def large_seeds() -> list[bytes]:
     import numpy as np
 
-    table, held = generic_table(64, True), HeldStates()
+    table, held = generic_table(64, True), HeldReferences()
     held.add_unit(99, MotionState((0,) * 384))
     state = quantise(samples.random_motion(np.random.default_rng(0), 64), table, STEPS)
     return [serialize_motion(MotionUnit(100, 0, 7, 1, state), held, table, STEPS)]

@@ -2,9 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talkcodec.bitstream import HeldStates, MotionState, MotionUnit, parse_motion, serialize_motion
+from talkcodec.bitstream import MotionState, MotionUnit, parse_motion, serialize_motion
 from talkcodec.bitstream.motion import MAX_MOTION_BYTES
 from talkcodec.clock import seq16_add
+from talkcodec.coding import HeldReferences
 from talkcodec.errors import BitstreamError, StateError, UsageError
 
 from . import samples
@@ -23,11 +24,11 @@ def cases(draw):
     unit = MotionUnit(
         draw(samples.u16), draw(samples.u32), draw(samples.u8), draw(samples.u8), draw(samples.state_strategy(table))
     )
-    held, base = HeldStates(), draw(samples.state_strategy(table))
+    held, base = HeldReferences(), draw(samples.state_strategy(table))
     if unit.predictor:
         held.add_unit(seq16_add(unit.sequence, -unit.predictor), base)
     else:
-        held.add_keyframe(unit.reference_id, base)
+        held.store(unit.reference_id, base, None)
     return unit, held, table, steps
 
 
@@ -75,7 +76,7 @@ def test_zeros_to_spare_are_refused():
 
 
 def test_standing_still_costs_at_most_two_bytes():
-    held, state = HeldStates(), MotionState((0,) * 384)
+    held, state = HeldReferences(), MotionState((0,) * 384)
     held.add_unit(9, state)
     table = samples.generic_table(64, True)
     assert len(serialize_motion(MotionUnit(10, 0, 0, 1, state), held, table, samples.STEPS)) <= 2
@@ -84,22 +85,22 @@ def test_standing_still_costs_at_most_two_bytes():
 def test_a_state_that_is_not_held_is_named():
     unit = MotionUnit(3, 0, 9, 4, MotionState((0,) * 12))
     with pytest.raises(StateError, match="unit 65535"):
-        serialize_motion(unit, HeldStates(), samples.TABLE, samples.STEPS)
+        serialize_motion(unit, HeldReferences(), samples.TABLE, samples.STEPS)
     held = samples.held_states()
     data = serialize_motion(unit, held, samples.TABLE, samples.STEPS)
     with pytest.raises(StateError, match="unit 65535"):
-        parse_again(data, unit, HeldStates(), samples.TABLE, samples.STEPS)
+        parse_again(data, unit, HeldReferences(), samples.TABLE, samples.STEPS)
     unit = MotionUnit(3, 0, 7, 0, MotionState((0,) * 12))
     data = serialize_motion(unit, held, samples.TABLE, samples.STEPS)
     with pytest.raises(StateError, match="keyframe 7"):
-        parse_again(data, unit, HeldStates(), samples.TABLE, samples.STEPS)
+        parse_again(data, unit, HeldReferences(), samples.TABLE, samples.STEPS)
 
 
 def test_a_residual_that_leaves_the_range_is_refused():
-    held, unit = HeldStates(), MotionUnit(1, 0, 0, 0, MotionState((2**20 - 1,) * 12))
-    held.add_keyframe(0, MotionState((0,) * 12))
+    held, unit = HeldReferences(), MotionUnit(1, 0, 0, 0, MotionState((2**20 - 1,) * 12))
+    held.store(0, MotionState((0,) * 12), None)
     data = serialize_motion(unit, held, samples.TABLE, samples.STEPS)
-    held.add_keyframe(0, MotionState((1,) * 12))
+    held.store(0, MotionState((1,) * 12), None)
     with pytest.raises(BitstreamError, match="leaves"):
         parse_again(data, unit, held, samples.TABLE, samples.STEPS)
 
@@ -122,14 +123,14 @@ def test_a_unit_that_is_too_long_is_refused_before_it_is_read():
 
 
 def test_held_states_forget_the_oldest():
-    held = HeldStates(keyframes=2, units=3)
+    held = HeldReferences(2, 3)
     for number in range(5):
-        held.add_keyframe(number, MotionState((number,)))
+        held.store(number, MotionState((number,)), None)
         held.add_unit(number, MotionState((number,)))
     assert [number for number in range(5) if held.keyframe_state(number)] == [3, 4]
     assert [number for number in range(5) if held.unit_state(number)] == [2, 3, 4]
-    held.add_keyframe(3, MotionState((30,)))
-    held.add_keyframe(5, MotionState((5,)))
+    held.store(3, MotionState((30,)), None)
+    held.store(5, MotionState((5,)), None)
     assert held.keyframe_state(3) == MotionState((30,))
     held.clear()
     assert held.unit_state(4) is None

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkcodec.bitstream import (
+    BundledUnit,
+    CodedUnit,
     IndexEntry,
+    MotionBundle,
     RecordedAudio,
-    RecordedUnit,
     RecordingHeader,
     RecordingReader,
     RecordingWriter,
@@ -23,13 +25,38 @@ HEADER = samples.RECORDING_HEADER
 
 def written(items, header=HEADER, bundle_units=25):
     file = io.BytesIO()
-    writer = RecordingWriter(file, header, bundle_units)
+    writer = RecordingWriter(file, header)
+    waiting = []
+
+    def flush():
+        if waiting:
+            base, first = header.hello.time_base, waiting[0]
+            times = [unit.timestamp // base.ticks for unit in waiting]
+            units = [
+                BundledUnit(time - before, unit.payload)
+                for unit, time, before in zip(waiting, times, times[:1] + times, strict=False)
+            ]
+            wire = base.to_wire(first.timestamp)
+            writer.write_bundle(MotionBundle(first.reference_id, first.sequence, wire, tuple(units)), first.timestamp)
+            waiting.clear()
+
     for item in items:
-        if isinstance(item, RecordedUnit):
-            writer.write_unit(item)
+        if isinstance(item, CodedUnit):
+            last = waiting[-1] if waiting else item
+            if (
+                item.keyframe is not None
+                or item.reference_id != last.reference_id
+                or item.sequence != (last.sequence + bool(waiting)) & 0xFFFF
+                or len(waiting) == bundle_units
+            ):
+                flush()
+            if item.keyframe is not None:
+                writer.write_keyframe(item.timestamp, item.keyframe)
+            waiting.append(item)
         else:
             for number, packet in enumerate(item.packets):
                 writer.write_audio(item.timestamp + number * item.duration, item.duration, packet)
+    flush()
     writer.close()
     return file.getvalue()
 
@@ -40,17 +67,17 @@ def read(data):
 
 
 def units_of(items):
-    return [item for item in items if isinstance(item, RecordedUnit)]
+    return [item for item in items if isinstance(item, CodedUnit)]
 
 
 def sample_units(count=130, keyframe_every=40, first_sequence=65_500):
     return [
-        RecordedUnit(
+        CodedUnit(
             7200 + 3600 * number,
             (first_sequence + number) & 0xFFFF,
             number // keyframe_every & 0xFF,
-            b"keyframe %d" % number if number % keyframe_every == 0 else None,
             b"%d" % number,
+            b"keyframe %d" % number if number % keyframe_every == 0 else None,
         )
         for number in range(count)
     ]
@@ -66,7 +93,7 @@ def recordings(draw):
         sequence = (sequence + draw(st.sampled_from([1, 1, 1, 1, 2, 65535]))) & 0xFFFF
         keyframe = draw(st.none() | st.binary(min_size=1, max_size=9))
         units.append(
-            RecordedUnit(time, sequence, draw(st.sampled_from([0, 0, 255])), keyframe, draw(st.binary(max_size=9)))
+            CodedUnit(time, sequence, draw(st.sampled_from([0, 0, 255])), draw(st.binary(max_size=9)), keyframe)
         )
     return header, units, draw(st.integers(1, 32))
 
@@ -162,7 +189,7 @@ def test_header_says_who_made_it_and_that_faces_are_generated():
 @pytest.mark.parametrize(("data", "error", "words"), [
     (b"", BitstreamError, "cut"),
     (b"RIFF" * 100, BitstreamError, "no talkcodec recording"),
-    (b"\x89TKC\r\n\x1a\n\x00\x02", MismatchError, "version 2"),
+    (b"\x89TKC\r\n\x1a\n\x00\x03", MismatchError, "version 3"),
     (b"\x89TKC\r\n\x1a\n\x00\x01\xff\xff\xff\xff\xff", BitstreamError, "claims"),
     (b"\x89TKC\r\n\x1a\n\x00\x01\xff\xff\x7f", BitstreamError, "claims"),
     (b"\x89TKC\r\n\x1a\n\x00\x01\x00", BitstreamError, "claims"),
@@ -173,41 +200,34 @@ def test_what_is_no_recording_is_named(data, error, words):
 
 
 def test_times_that_go_back_and_long_gaps_are_refused():
-    unit = sample_units(1)[0]
     file = io.BytesIO()
     writer = RecordingWriter(file, replace(HEADER, hello=replace(HEADER.hello, time_base=TimeBase(64, 16))))
-    writer.write_unit(replace(unit, timestamp=6400))
+
+    def write(timestamp):
+        writer.write_bundle(MotionBundle(0, 0, timestamp // 64 & 0xFFFF, (BundledUnit(0, b"m"),)), timestamp)
+
+    write(6400)
     with pytest.raises(UsageError, match="goes back"):
-        writer.write_unit(replace(unit, timestamp=6300))
+        write(6300)
     with pytest.raises(UsageError, match="gap"):
-        writer.write_unit(replace(unit, timestamp=6400 + 64 * 40_000))
-    writer.write_unit(replace(unit, timestamp=6400 + 64 * 20_000))
+        write(6400 + 64 * 40_000)
+    write(6400 + 64 * 20_000)
     writer.close()
     writer.close()
     assert [item.timestamp for item in read(file.getvalue())[0]] == [6400, 6400 + 64 * 20_000]
 
 
-@pytest.mark.parametrize("unit", [
-    replace(sample_units(1)[0], keyframe=b""), replace(sample_units(1)[0], keyframe=bytes(300_000)),
-    replace(sample_units(1)[0], timestamp=-3600),
-])  # fmt: skip
-def test_units_out_of_range_are_our_misuse(unit):
+@pytest.mark.parametrize(("timestamp", "data"), [(0, b""), (0, bytes(300_000)), (-3600, b"keyframe")])
+def test_keyframes_out_of_range_are_our_misuse(timestamp, data):
     writer = RecordingWriter(io.BytesIO(), HEADER)
     with pytest.raises(UsageError):
-        writer.write_unit(unit)
+        writer.write_keyframe(timestamp, data)
 
 
 def test_headers_out_of_range_are_our_misuse():
     for bad in ({"frame_ticks": -1}, {"model_name": "x" * 300}, {"metadata": (("a", "b"),) * 33}):
         with pytest.raises(UsageError):
             RecordingWriter(io.BytesIO(), replace(HEADER, **bad))
-    with pytest.raises(UsageError, match="bundle_units"):
-        RecordingWriter(io.BytesIO(), HEADER, 33)
-
-
-def test_large_units_are_spread_over_records():
-    units = [replace(unit, motion=bytes(4000)) for unit in sample_units(30)]
-    assert read(written(units))[0] == units
 
 
 def test_an_index_that_points_outside_is_not_followed():

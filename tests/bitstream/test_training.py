@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from talkcodec.bitstream import (
-    HeldStates,
     MotionSteps,
     MotionUnit,
     generic_table,
@@ -14,6 +13,7 @@ from talkcodec.bitstream import (
 )
 from talkcodec.bitstream.tables import read_table
 from talkcodec.bitstream.train_tables import main, read_traces
+from talkcodec.coding import HeldReferences
 from talkcodec.errors import UsageError
 
 
@@ -30,7 +30,7 @@ def write_traces(folder, clips=4, frames=120, seed=0):
 
 
 def coded_bytes(clip, table, steps):
-    held, sent = HeldStates(), 0
+    held, sent = HeldReferences(), 0
     state = quantise(clip[0], table, steps)
     held.add_unit(0, state)
     for sequence, motion in enumerate(clip[1:], 1):

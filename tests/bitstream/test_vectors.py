@@ -8,12 +8,13 @@ import io
 import pytest
 
 from talkcodec.bitstream import (
-    HeldStates,
+    BundledUnit,
+    CodedUnit,
+    MotionBundle,
     MotionState,
     MotionTable,
     MotionUnit,
     RecordedAudio,
-    RecordedUnit,
     RecordingReader,
     RecordingWriter,
     load_table,
@@ -25,6 +26,7 @@ from talkcodec.bitstream import (
     serialize_motion,
 )
 from talkcodec.bitstream.tables import available_tables
+from talkcodec.coding import HeldReferences
 from talkcodec.errors import BitstreamError, MismatchError, StateError
 
 from .samples import (
@@ -39,10 +41,10 @@ from .samples import (
 )
 
 RECORDED = [
-    RecordedUnit(0, 65535, 7, b"a keyframe", b"\x01\x02"),
-    RecordedUnit(3600, 0, 7, None, b""),
-    RecordedUnit(7200, 1, 7, None, b"\x03"),
-    RecordedUnit(90_000, 2, 8, b"another", b"\x04"),
+    CodedUnit(0, 65535, 7, b"\x01\x02", b"a keyframe"),
+    CodedUnit(3600, 0, 7, b""),
+    CodedUnit(7200, 1, 7, b"\x03"),
+    CodedUnit(90_000, 2, 8, b"\x04", b"another"),
 ]
 AUDIO = RecordedAudio(900, 1800, (b"opus", b"", b"packets"))
 
@@ -100,10 +102,10 @@ def test_motion(name):
         unit_from(data + b"\0", unit)
 
 
-def trained_unit(table_id: int) -> tuple[MotionUnit, HeldStates, MotionTable]:
+def trained_unit(table_id: int) -> tuple[MotionUnit, HeldReferences, MotionTable]:
     """A unit under a trained table, from the keyframe."""
-    held = HeldStates()
-    held.add_keyframe(7, MotionState(tuple(range(60))))
+    held = HeldReferences()
+    held.store(7, MotionState(tuple(range(60))), None)
     values = tuple(place + (place * 7 % 5 - 2 if place < 12 else 0) for place in range(60))
     return MotionUnit(1, 0, 7, 0, MotionState(values)), held, load_table(table_id, 10, True)
 
@@ -120,12 +122,17 @@ def test_a_trained_table_keeps_its_meaning(table_id):
 def write_recording() -> bytes:
     file = io.BytesIO()
     writer = RecordingWriter(file, RECORDING_HEADER)
-    for unit in RECORDED[:2]:
-        writer.write_unit(unit)
+    first, second, third, last = RECORDED
+    base = RECORDING_HEADER.hello.time_base
+    writer.write_keyframe(first.timestamp, b"a keyframe")
+    steps = [0, *(unit.timestamp // base.ticks for unit in (second, third))]
+    deltas = [0, steps[1], steps[2] - steps[1]]
+    bundled = tuple(BundledUnit(*pair) for pair in zip(deltas, (b"\x01\x02", b"", b"\x03"), strict=True))
+    writer.write_bundle(MotionBundle(7, 65535, base.to_wire(0), bundled), 0)
     for number, packet in enumerate(AUDIO.packets):
         writer.write_audio(AUDIO.timestamp + number * AUDIO.duration, AUDIO.duration, packet)
-    for unit in RECORDED[2:]:
-        writer.write_unit(unit)
+    writer.write_keyframe(last.timestamp, b"another")
+    writer.write_bundle(MotionBundle(8, 2, base.to_wire(last.timestamp), (BundledUnit(0, b"\x04"),)), last.timestamp)
     writer.close()
     return file.getvalue()
 
@@ -136,7 +143,7 @@ def test_recording():
     assert reader.header == RECORDING_HEADER
     items = list(reader)
     assert reader.problem is None
-    assert [item for item in items if isinstance(item, RecordedUnit)] == RECORDED
+    assert [item for item in items if isinstance(item, CodedUnit)] == RECORDED
     assert [item for item in items if isinstance(item, RecordedAudio)] == [AUDIO]
     assert write_recording() == data
     for cut in range(len(data)):

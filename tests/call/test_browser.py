@@ -146,7 +146,7 @@ async def wait_for_likeness(tab: Tab, selector: str, sent: list[Picture]) -> Pic
 
 async def test_two_people_call_each_other(clip: Path) -> None:
     cropper = FaceCropper(64)
-    sent = [cropper.crop(frame.picture).picture for frame in MediaReader(sample_path())]
+    sent = [cropper.crop(frame.picture, frame.time_s).picture for frame in MediaReader(sample_path())]
     with engine() as host, engine(host["invitation"]) as guest:
         async with browser(clip) as chrome, page(chrome, host["page"]) as ann, page(chrome, guest["page"]) as bob:
             tabs = (ann, bob)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from talkcodec.bitstream import RecordedAudio, RecordedUnit, RecordingReader
+from talkcodec.bitstream import CodedUnit, RecordedAudio, RecordingReader
 from talkcodec.cli import main
 from talkcodec.codec import Encoder
 from talkcodec.media import MediaReader, MediaWriter, read_opus
@@ -74,7 +74,7 @@ def test_encode_keeps_every_frame_and_the_sound(recording: Path) -> None:
         reader = RecordingReader(file)
         records = list(reader)
     assert reader.problem is None
-    units = [record for record in records if isinstance(record, RecordedUnit)]
+    units = [record for record in records if isinstance(record, CodedUnit)]
     assert [round(unit.timestamp / 3600, 2) for unit in units] == list(range(25))
     assert units[0].keyframe is not None
     assert 45 <= sum(len(record.packets) for record in records if isinstance(record, RecordedAudio)) <= 51
@@ -154,6 +154,34 @@ def test_animate_moves_the_portrait_with_the_sound_of_the_driving_video(clip: Pa
     assert not (tmp_path / "swapped.mp4").exists()
 
 
+def test_one_damaged_packet_is_a_warning(clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    damaged, out = tmp_path / "damaged.mp4", tmp_path / "damaged.tkc"
+    data = bytearray(clip.read_bytes())
+    with av.open(str(clip)) as container:
+        place = [(entry.pos, entry.size) for entry in container.streams.video[0].index_entries][12]
+    data[place[0] : sum(place)] = b"\xff" * place[1]
+    damaged.write_bytes(data)
+    code, said, _ = run("encode", damaged, out, "--model", MODEL)
+    assert code == 0
+    assert "24 frames" in said
+    assert [record.getMessage() for record in caplog.records if "1 damaged packet was left out" in record.getMessage()]
+
+
+def test_names_that_look_like_protocols(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a:b.mp4").write_bytes(clip.read_bytes())
+    assert run("encode", "a:b.mp4", "c:d.tkc", "--model", MODEL)[0] == 0
+    assert run("decode", "c:d.tkc", "e:f.mp4", "--side-by-side", "a:b.mp4")[0] == 0
+    with MediaReader("e:f.mp4") as reader:
+        assert len(list(reader)) == 25
+
+
+def test_another_sound_track_is_taken_on_request(clip: Path, tmp_path: Path) -> None:
+    assert "no sound track 2" in fails("encode", clip, tmp_path / "o.tkc", "--model", MODEL, "--audio-track", 2)
+    assert not (tmp_path / "o.tkc").exists()
+    assert run("encode", clip, tmp_path / "o.tkc", "--model", MODEL, "--audio-track", 1)[0] == 0
+
+
 def test_an_interrupted_encode_says_what_is_kept(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,13 +200,13 @@ def test_an_interrupted_encode_says_what_is_kept(
     assert code == 130
     assert f"5 frames are in {out}" in said
     with out.open("rb") as file:
-        assert sum(isinstance(record, RecordedUnit) for record in RecordingReader(file)) == 5
+        assert sum(isinstance(record, CodedUnit) for record in RecordingReader(file)) == 5
 
 
 def test_help_teaches_and_wrong_use_ends_with_2() -> None:
     code, said, _ = run("encode", "--help")
     assert code == 0
-    assert "Example: talkcodec encode" in said
+    assert "Examples: talkcodec encode" in said
     assert run("encode")[0] == 2
     assert run("--version")[1].startswith("talkcodec ")
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from talkcodec.types import FloatArray, Motion, Picture
+from talkcodec.types import Drive, FloatArray, Motion, Picture
 
 SIZE = 64
 
@@ -43,13 +43,13 @@ class FakeEngine:
     def encode_reference(self, picture: Picture, motion: Motion) -> FakeReference:
         return FakeReference(picture, motion)
 
-    def generate(self, reference: FakeReference, motion: Motion) -> Picture:
-        shift = (motion.keypoints - reference.motion.keypoints).mean(axis=0) * SIZE / 2
+    def generate(self, reference: FakeReference, drive: Drive) -> Picture:
+        shift = (drive.motion.keypoints - reference.motion.keypoints).mean(axis=0) * SIZE / 2
         dx, dy = np.rint(shift).astype(int)
         return np.roll(reference.picture, (dy, dx), axis=(0, 1))
 
-    def generate_float(self, reference: FakeReference, motion: Motion) -> FloatArray:
-        return self.generate(reference, motion).astype(np.float32) / 255
+    def generate_float(self, reference: FakeReference, drive: Drive) -> FloatArray:
+        return self.generate(reference, drive).astype(np.float32) / 255
 
 
 def blob_picture(x: float, y: float, background: int = 40) -> Picture:

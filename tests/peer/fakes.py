@@ -6,7 +6,7 @@ import numpy as np
 
 from talkcodec.codec import CroppedPicture
 from talkcodec.model.config import ModelConfig
-from talkcodec.types import Crop, Motion, Picture
+from talkcodec.types import Crop, Drive, Motion, Picture
 
 SIZE = 64
 KEYPOINTS = 3
@@ -35,20 +35,19 @@ class FakeEngine:
     def encode_reference(self, picture: Picture, motion: Motion) -> FakeReference:
         return FakeReference(picture, motion)
 
-    def generate(self, reference: FakeReference, motion: Motion) -> Picture:
-        colour = np.clip((motion.keypoints[:, 0] + 1) * 127.5, 0, 255).astype(np.uint8)
+    def generate(self, reference: FakeReference, drive: Drive) -> Picture:
+        colour = np.clip((drive.motion.keypoints[:, 0] + 1) * 127.5, 0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.broadcast_to(colour, (SIZE, SIZE, 3)))
 
 
 class WholePicture:
-    """A cropper that cuts nothing; `missing` pretends that the face is gone."""
+    """A cropper that cuts nothing; `missing_s` pretends that the face is gone."""
 
     def __init__(self) -> None:
-        self.missing = 0
+        self.missing_s = 0.0
 
-    def crop(self, frame: Picture) -> CroppedPicture:
-        self.missing += 1 if self.missing else 0
-        return CroppedPicture(frame, Crop(0, 0, SIZE), (SIZE, SIZE), not self.missing, self.missing)
+    def crop(self, frame: Picture, time_s: float) -> CroppedPicture:
+        return CroppedPicture(frame, Crop(0, 0, SIZE), (SIZE, SIZE), not self.missing_s, self.missing_s)
 
 
 def colour_at(time_s: float) -> Picture:

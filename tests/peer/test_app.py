@@ -138,7 +138,7 @@ def test_a_camera_without_a_microphone_calls_without_sound(monkeypatch: pytest.M
             return 30.0
 
     monkeypatch.setattr("cv2.VideoCapture", FakeCapture)
-    monkeypatch.setattr("talkcodec.media.files._ALSA_CONFIGURATION", "/nowhere")
+    monkeypatch.setattr("talkcodec.media.microphone._ALSA_CONFIGURATION", "/nowhere")
     assert not open_source("camera", loop=False, microphone="").has_sound
     with pytest.raises(MediaError, match="no microphone lavfi:nonsense"):
         open_source("camera", loop=False, microphone="lavfi:nonsense")

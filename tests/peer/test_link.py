@@ -124,13 +124,13 @@ async def test_lost_face_keeps_the_last_picture_alive_and_returns_with_a_keyfram
         sender, receiver = pair.a.sender, pair.b.receiver
         assert sender is not None
         assert receiver is not None
-        cropper.missing = 26
+        cropper.missing_s = 1.1
         await pair.wait_for(lambda: not sender.face_visible)
         await pair.more_pictures(25)
         start = len(pair.played["b"])
         await pair.more_pictures(5)
         assert len({int(item.picture[0, 0, 0]) for item in pair.played["b"][start:]}) == 1
-        cropper.missing = 0
+        cropper.missing_s = 0.0
         await pair.wait_for(lambda: receiver.session.counts.keyframes == 2)
         assert sender.face_visible
 

@@ -17,7 +17,7 @@ from talkcodec.model.config import FommNetworks, ModelConfig
 from talkcodec.model.files import save_model
 from talkcodec.model.network import build_network
 from talkcodec.runtime import Engine, open_engine
-from talkcodec.types import Motion, Picture
+from talkcodec.types import Drive, Motion, Picture
 
 MODEL = "untrained:tiny"
 
@@ -51,8 +51,8 @@ def test_openvino_equals_torch(torch_engine: Engine, openvino_engine: Engine) ->
         assert motion.jacobians is not None
         assert not np.allclose(motion.keypoints, moved.keypoints, atol=1e-4)
         reference = engine.encode_reference(source, motion)
-        exact = engine.generate_float(reference, moved)
-        picture = engine.generate(reference, moved)
+        exact = engine.generate_float(reference, Drive(moved))
+        picture = engine.generate(reference, Drive(moved))
         assert (picture.dtype, picture.shape) == (np.uint8, (size, size, 3))
         assert (exact.dtype, exact.shape) == (np.float32, (size, size, 3))
         assert np.array_equal(picture, np.round(exact * np.float32(255)).astype(np.uint8))
@@ -74,7 +74,7 @@ def test_openvino_equals_torch_for_the_published_architecture(jacobians: bool, t
         engine = open_engine(path, name, device="cpu")  # type: ignore[arg-type]
         motion, moved = engine.detect(face_like(128)), engine.detect(face_like(128, 5))
         reference = engine.encode_reference(face_like(128), motion)
-        outputs.append((motion.keypoints, engine.generate_float(reference, moved)))
+        outputs.append((motion.keypoints, engine.generate_float(reference, Drive(moved))))
     for theirs, ours in zip(*outputs, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3)
 
@@ -97,18 +97,18 @@ def test_inputs_of_another_shape_are_refused(name: str, request: pytest.FixtureR
         with pytest.raises(EngineError, match="picture"):
             engine.detect(wrong)
     with pytest.raises(EngineError, match="keypoints"):
-        engine.generate(reference, replace(motion, keypoints=np.zeros((k + 1, 2), np.float32)))
+        engine.generate(reference, Drive(replace(motion, keypoints=np.zeros((k + 1, 2), np.float32))))
     with pytest.raises(EngineError, match="jacobians"):
-        engine.generate(reference, replace(motion, jacobians=None))
+        engine.generate(reference, Drive(replace(motion, jacobians=None)))
     with pytest.raises(EngineError, match="finite"):
-        engine.generate(reference, replace(motion, keypoints=np.full((k, 2), np.nan, np.float32)))
+        engine.generate(reference, Drive(replace(motion, keypoints=np.full((k, 2), np.nan, np.float32))))
 
 
 def test_a_reference_belongs_to_its_engine(torch_engine: Engine, openvino_engine: Engine) -> None:
     picture = face_like(torch_engine.config.picture_size)
     motion = torch_engine.detect(picture)
     with pytest.raises(EngineError, match="another engine"):
-        openvino_engine.generate(torch_engine.encode_reference(picture, motion), motion)
+        openvino_engine.generate(torch_engine.encode_reference(picture, motion), Drive(motion))
 
 
 @pytest.mark.parametrize("name", ["torch", "openvino"])
@@ -118,7 +118,7 @@ def test_singular_jacobians_give_a_picture(name: str, request: pytest.FixtureReq
     motion = engine.detect(picture)
     reference = engine.encode_reference(picture, motion)
     broken = Motion(motion.keypoints, np.zeros((engine.config.keypoints, 2, 2), np.float32))
-    assert np.isfinite(engine.generate_float(reference, broken)).all()
+    assert np.isfinite(engine.generate_float(reference, Drive(broken))).all()
 
 
 @pytest.mark.parametrize("name", ["torch", "openvino"])
@@ -141,14 +141,14 @@ def test_results_are_the_callers_to_keep(name: str, request: pytest.FixtureReque
     first = engine.detect(face_like(size))
     kept = first.keypoints.copy()
     reference = engine.encode_reference(face_like(size), first)
-    shown = engine.generate(reference, first)
+    shown = engine.generate(reference, Drive(first))
     shown_copy = shown.copy()
     other = engine.detect(face_like(size, 9))
     engine.encode_reference(face_like(size, 9), other)
-    engine.generate(reference, other)
+    engine.generate(reference, Drive(other))
     assert np.array_equal(first.keypoints, kept)
     assert np.array_equal(shown, shown_copy)
-    assert np.array_equal(engine.generate(reference, first), shown)
+    assert np.array_equal(engine.generate(reference, Drive(first)), shown)
 
 
 @pytest.mark.parametrize("name", ["torch", "openvino"])
@@ -158,7 +158,7 @@ def test_two_threads_get_what_one_gets(name: str, request: pytest.FixtureRequest
     pictures = [face_like(size, shift) for shift in range(8)]
     motions = [engine.detect(picture) for picture in pictures]
     reference = engine.encode_reference(pictures[0], motions[0])
-    shown = [engine.generate(reference, motion) for motion in motions]
+    shown = [engine.generate(reference, Drive(motion)) for motion in motions]
     wrong: list[int] = []
 
     def detect() -> None:
@@ -172,7 +172,7 @@ def test_two_threads_get_what_one_gets(name: str, request: pytest.FixtureRequest
         wrong.extend(
             i
             for i, motion in enumerate(motions)
-            if np.abs(engine.generate(reference, motion).astype(int) - shown[i]).max() > 1
+            if np.abs(engine.generate(reference, Drive(motion)).astype(int) - shown[i]).max() > 1
         )
 
     threads = [threading.Thread(target=work) for work in (detect, generate, generate, detect)]
@@ -185,9 +185,9 @@ def test_two_threads_get_what_one_gets(name: str, request: pytest.FixtureRequest
 
 def test_a_warm_start_needs_no_torch(openvino_engine: Engine) -> None:
     code = (
-        "import sys, numpy as np; from talkcodec.runtime import open_engine; "
+        "import sys, numpy as np; from talkcodec.runtime import open_engine; from talkcodec.types import Drive; "
         f"e = open_engine({MODEL!r}, 'openvino'); s = e.config.picture_size; "
-        "p = np.zeros((s, s, 3), np.uint8); m = e.detect(p); e.generate(e.encode_reference(p, m), m); "
+        "p = np.zeros((s, s, 3), np.uint8); m = e.detect(p); e.generate(e.encode_reference(p, m), Drive(m)); "
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -256,7 +256,7 @@ def test_bfloat16_is_an_option_with_a_small_loss(openvino_engine: Engine) -> Non
     pictures = []
     for engine in (openvino_engine, narrow):
         reference = engine.encode_reference(face_like(size), openvino_engine.detect(face_like(size)))
-        pictures.append(engine.generate_float(reference, openvino_engine.detect(face_like(size, 2))))
+        pictures.append(engine.generate_float(reference, Drive(openvino_engine.detect(face_like(size, 2)))))
     loss = np.abs(pictures[0] - pictures[1])
     assert loss.max() > 1e-5  # the option took effect, and f32 was not bfloat16 in disguise
     assert loss.mean() < 0.01

@@ -11,6 +11,7 @@ from talkcodec.errors import EngineError
 from talkcodec.media import MediaReader
 from talkcodec.runtime import Engine, open_engine, quantise
 from talkcodec.sample import sample_path
+from talkcodec.types import Drive
 
 MODEL = "untrained:tiny"
 
@@ -30,8 +31,8 @@ def generated(engine: Engine, float_engine: Engine) -> np.ndarray:
         pictures = [frame.picture for frame, _ in zip(reader, range(30), strict=False)]
     first, last = (np.ascontiguousarray(p[:size, :size]) for p in (pictures[0], pictures[-1]))
     reference = engine.encode_reference(first, float_engine.detect(first))
-    picture = engine.generate_float(reference, float_engine.detect(last))
-    rounded = engine.generate(reference, float_engine.detect(last))
+    picture = engine.generate_float(reference, Drive(float_engine.detect(last)))
+    rounded = engine.generate(reference, Drive(float_engine.detect(last)))
     assert np.array_equal(rounded, np.round(picture * np.float32(255)).astype(np.uint8))
     return picture
 

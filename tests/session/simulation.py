@@ -11,7 +11,6 @@ from talkcodec.bitstream import (
     KeyframeUnit,
     MotionState,
     MotionSteps,
-    TimeBase,
     dequantise,
     generic_table,
     parse,
@@ -20,16 +19,15 @@ from talkcodec.bitstream import (
     serialize_keyframe,
 )
 from talkcodec.clock import ticks
+from talkcodec.coding import AccessUnit, HeldReferences, next_reference_id
 from talkcodec.session import (
     Channel,
     PlayoutConfig,
     RateConfig,
-    ReceivedKeyframe,
     ReceiverSession,
     SenderConfig,
     SenderSession,
     Shown,
-    next_reference_id,
 )
 from talkcodec.types import Crop, Kind, Motion
 
@@ -51,9 +49,12 @@ def state_at(time_s: float) -> MotionState:
     return quantise(motion_at(time_s), TABLE, STEPS)
 
 
+def keyframe_unit(reference_id: int, state: MotionState, size: int = 3500) -> KeyframeUnit:
+    return KeyframeUnit(reference_id, 1, 64, 64, Crop(0, 0, 64), (64, 64), state, bytes(size))
+
+
 def keyframe(reference_id: int, state: MotionState, size: int = 3500) -> bytes:
-    unit = KeyframeUnit(reference_id, 1, 64, 64, Crop(0, 0, 64), (64, 64), state, bytes(size))
-    return serialize_keyframe(unit, TABLE, STEPS)
+    return serialize_keyframe(keyframe_unit(reference_id, state, size), TABLE, STEPS)
 
 
 @dataclass
@@ -96,18 +97,18 @@ class Call:
     playout: PlayoutConfig = field(default_factory=PlayoutConfig)
 
     def __post_init__(self) -> None:
-        self.sender = SenderSession(TABLE, STEPS, TimeBase(), self.sender_config, self.rate)
-        self.receiver: ReceiverSession[MotionState] = ReceiverSession(HELLO, self.playout)
+        self.held: HeldReferences[int] = HeldReferences(4)
+        self.sender = SenderSession(HELLO, self.held, self.sender_config, self.rate)
+        self.receiver: ReceiverSession[int] = ReceiverSession(HELLO, HeldReferences(8), self.playout)
         self.now_ms = self.start_s * 1000
-        self.shown: list[tuple[float, Shown]] = []
+        self.shown: list[tuple[float, Shown[int]]] = []
         self.message_bytes = [0, 0]
         self.messages = [0, 0]
         self._flying: list[tuple[float, int, int, bytes]] = []
         self._order = 0
-        self._decoding: list[tuple[float, ReceivedKeyframe]] = []
+        self._decoding: list[tuple[float, KeyframeUnit]] = []
         self._frame = round(self.start_s * self.fps)
         self._reference = 0
-        self._current: int | None = None
 
     def run(self, seconds: float) -> None:
         end_ms = self.now_ms + seconds * 1000
@@ -122,7 +123,7 @@ class Call:
                 self._decoding.append((self.now_ms + self.decode_ms, unit))
             while self._decoding and self._decoding[0][0] <= self.now_ms:
                 keyframe_ = self._decoding.pop(0)[1]
-                self.receiver.reference_ready(keyframe_, keyframe_.unit.state)
+                self.receiver.reference_ready(keyframe_, keyframe_.reference_id)
             frame = self.receiver.due(self.now_ms)
             if frame is not None:
                 self.shown.append((self.now_ms, frame))
@@ -134,13 +135,14 @@ class Call:
             self._frame += 1
             timestamp = ticks(time_s)
             state = state_at(time_s)
+            keyframe_ = None
             if self.sender.keyframe_wanted:
-                self.sender.offer_keyframe(self._reference, state, keyframe(self._reference, state), self.now_ms)
+                keyframe_ = keyframe_unit(self._reference, state)
+                self.held.offer(self._reference, state, self._reference)
                 self._reference = next_reference_id(self._reference)
-            for held in self.sender.newly_held():
-                self._current = held
-            if self.sender.wants_motion(timestamp) and self._current is not None:
-                self.sender.offer_motion(self._current, timestamp, state, self.now_ms)
+            if keyframe_ is not None or self.sender.wants_motion(timestamp):
+                current = self._reference - 1 if self.held.newest is None else self.held.newest
+                self.sender.offer(AccessUnit(timestamp, current, state, keyframe_), self.now_ms)
 
     def _send(self, way: int, channel: Channel, data: bytes) -> None:
         self.message_bytes[way] += len(data)
@@ -165,7 +167,7 @@ class Call:
         for shown_ms, frame in self.shown:
             if frame.kind is kind and shown_ms >= since_ms:
                 true = motion_at(self._time_s(frame.timestamp, shown_ms)).keypoints
-                errors.append(float(np.abs(true - frame.motion.keypoints).max()))
+                errors.append(float(np.abs(true - frame.drive.motion.keypoints).max()))
         return max(errors)
 
     @staticmethod

@@ -1,16 +1,29 @@
 """Both state machines over a simulated network: what is shown, and that nothing drifts apart."""
 
 import pytest
-from simulation import STEPS, TABLE, Call, Network, keyframe, state_at
+from simulation import HELLO, STEPS, Call, Network, keyframe_unit, state_at
 
-from talkcodec.bitstream import KeyframeAck, MotionBundle, ReceiverReport, TimeBase
+from talkcodec.bitstream import KeyframeAck, MotionBundle, MotionState, ReceiverReport, TimeBase
 from talkcodec.clock import ticks
+from talkcodec.coding import AccessUnit, HeldReferences
 from talkcodec.session import Channel, PlayoutConfig, RateConfig, SenderConfig, SenderSession
 from talkcodec.types import Kind
 
 STEP = STEPS.keypoint_step / 4096
 SINGLE = RateConfig(bundle=1, motion_fps=25)
 EXACT = STEP  # half a step of quantisation, and the time base's rounding
+
+
+def sending(**options: RateConfig) -> SenderSession:
+    return SenderSession(HELLO, HeldReferences(), **options)  # type: ignore[arg-type]
+
+
+def offer_keyframe(sender: SenderSession, reference_id: int, state: MotionState, size: int, now_ms: float) -> None:
+    """As an encoder does: the new reference is animated once nothing older is held."""
+    sender.held.offer(reference_id, state, reference_id)
+    current = sender.held.newest
+    unit = keyframe_unit(reference_id, state, size)
+    sender.offer(AccessUnit(ticks(now_ms / 1000), reference_id if current is None else current, state, unit), now_ms)
 
 
 def test_clean_network_shows_every_frame_exactly() -> None:
@@ -52,7 +65,7 @@ def test_network_down_for_ten_seconds_resumes_within_a_round_trip_and_a_frame() 
     call.run(20)
     frozen = [shown for shown, frame in call.shown if frame.kind is Kind.FROZEN and shown > 5000]
     assert frozen[0] - 5000 < 400
-    assert frozen[-1] <= 15_000 + 2 * 10 + 2 * 40 + call.receiver.player.delay_ms
+    assert frozen[-1] <= 15_000 + 2 * 10 + 2 * 40 + call.receiver.jitter_buffer.delay_ms
     assert call.worst_error(Kind.EXACT) < EXACT
 
 
@@ -62,7 +75,7 @@ def test_old_reference_stays_in_use_until_the_new_one_is_acknowledged() -> None:
     call.sender.request_keyframe(3, call.now_ms)
     asked_ms = call.now_ms
     call.run(3)
-    switched = [shown for shown, frame in call.shown if frame.reference_id == 1]
+    switched = [shown for shown, frame in call.shown if frame.reference == 1]
     assert switched
     assert switched[0] - asked_ms > 3 * 80
     assert call.receiver.counts.unknown_state == 0
@@ -83,16 +96,16 @@ def test_many_keyframes_wrap_their_ids_and_hold_a_bounded_number() -> None:
 
 
 def test_keyframe_pieces_leave_room_for_motion() -> None:
-    sender = SenderSession(TABLE, STEPS, rate=SINGLE)
-    sender.offer_keyframe(0, state_at(0), keyframe(0, state_at(0), 100), 0.0)
+    sender = sending(rate=SINGLE)
+    offer_keyframe(sender, 0, state_at(0), 100, 0.0)
     assert len(sender.poll(0.0, 0, 0)) == 1
     sender.receive(KeyframeAck(0), 1.0)
-    sender.offer_keyframe(1, state_at(1), keyframe(1, state_at(1), 9000), 10.0)
+    offer_keyframe(sender, 1, state_at(1), 9000, 10.0)
     order = []
     for tick in range(200):
         now = 10.0 + tick * 5
         if tick % 8 == 0:
-            sender.offer_motion(0, ticks(now / 1000), state_at(now / 1000), now)
+            sender.offer(AccessUnit(ticks(now / 1000), 0, state_at(now / 1000)), now)
         order += [out.channel for out in sender.poll(now, 0, 0)]
     pieces = [index for index, channel in enumerate(order) if channel is Channel.CONTROL]
     assert len(pieces) == 9
@@ -100,12 +113,12 @@ def test_keyframe_pieces_leave_room_for_motion() -> None:
 
 
 def test_busy_channel_drops_stale_motion_before_sending_and_the_receiver_sees_no_loss() -> None:
-    sender = SenderSession(TABLE, STEPS, rate=RateConfig(bundle=2))
-    sender.offer_keyframe(0, state_at(0), keyframe(0, state_at(0), 100), 0.0)
+    sender = sending(rate=RateConfig(bundle=2))
+    offer_keyframe(sender, 0, state_at(0), 100, 0.0)
     sender.poll(0.0, 0, 0)
     sender.receive(KeyframeAck(0), 1.0)
     for frame in range(10):
-        sender.offer_motion(0, frame * 3600, state_at(frame / 25), frame * 40.0)
+        sender.offer(AccessUnit(frame * 3600, 0, state_at(frame / 25)), frame * 40.0)
         assert sender.poll(frame * 40.0, 5000, 500) == []
     out = sender.poll(400.0, 5000, 0)
     assert [type(item.message) for item in out] == [MotionBundle]
@@ -117,11 +130,11 @@ def test_busy_channel_drops_stale_motion_before_sending_and_the_receiver_sees_no
 
 
 def test_incomplete_bundle_leaves_when_its_frames_do_not_come() -> None:
-    sender = SenderSession(TABLE, STEPS, rate=RateConfig(bundle=4, motion_fps=25))
-    sender.offer_keyframe(0, state_at(0), keyframe(0, state_at(0), 100), 0.0)
+    sender = sending(rate=RateConfig(bundle=4, motion_fps=25))
+    offer_keyframe(sender, 0, state_at(0), 100, 0.0)
     sender.poll(0.0, 0, 0)
     sender.receive(KeyframeAck(0), 1.0)
-    sender.offer_motion(0, 0, state_at(0), 10.0)
+    sender.offer(AccessUnit(0, 0, state_at(0)), 10.0)
     assert sender.poll(20.0, 0, 0) == []
     wake = sender.next_poll_ms(20.0)
     assert wake is not None
@@ -129,8 +142,8 @@ def test_incomplete_bundle_leaves_when_its_frames_do_not_come() -> None:
 
 
 def test_prediction_uses_only_what_reports_acknowledge() -> None:
-    sender = SenderSession(TABLE, STEPS, rate=SINGLE)
-    sender.offer_keyframe(0, state_at(0), keyframe(0, state_at(0), 100), 0.0)
+    sender = sending(rate=SINGLE)
+    offer_keyframe(sender, 0, state_at(0), 100, 0.0)
     sender.poll(0.0, 0, 0)
     sender.receive(KeyframeAck(0), 1.0)
     sizes = []
@@ -138,24 +151,24 @@ def test_prediction_uses_only_what_reports_acknowledge() -> None:
         now = 10 + frame * 40.0
         if frame == 20:
             sender.receive(ReceiverReport(19, 0, 20, 0, 0, 0, 0), now)
-        sender.offer_motion(0, ticks(now / 1000), state_at(now / 1000), now)
+        sender.offer(AccessUnit(ticks(now / 1000), 0, state_at(now / 1000)), now)
         sizes += [len(out.message.units[0].payload) for out in sender.poll(now, 0, 0)]  # type: ignore[union-attr]
     assert min(sizes[20:24]) < min(sizes[15:20]), "an acknowledged near state must predict better than the keyframe"
 
 
 def test_report_about_units_never_sent_is_ignored() -> None:
-    sender = SenderSession(TABLE, STEPS, rate=SINGLE)
+    sender = sending(rate=SINGLE)
     sender.receive(ReceiverReport(30_000, 2**64 - 1, 2**32 - 1, 2**32 - 1, 0, 0, 2**32 - 1), 0.0)
-    sender.offer_keyframe(0, state_at(0), keyframe(0, state_at(0), 100), 0.0)
+    offer_keyframe(sender, 0, state_at(0), 100, 0.0)
     sender.poll(0.0, 0, 0)
     sender.receive(KeyframeAck(0), 1.0)
-    sender.offer_motion(0, 0, state_at(0), 2.0)
+    sender.offer(AccessUnit(0, 0, state_at(0)), 2.0)
     assert len(sender.poll(2.0, 0, 0)) == 1
 
 
 def test_keyframe_wishes_in_quick_succession_are_one() -> None:
-    sender = SenderSession(TABLE, STEPS)
-    sender.offer_keyframe(0, state_at(0), keyframe(0, state_at(0), 100), 0.0)
+    sender = sending()
+    offer_keyframe(sender, 0, state_at(0), 100, 0.0)
     sender.poll(0.0, 0, 0)
     sender.receive(KeyframeAck(0), 1.0)
     wanted = 0
@@ -164,15 +177,15 @@ def test_keyframe_wishes_in_quick_succession_are_one() -> None:
         sender.request_keyframe(4, now)
         if sender.keyframe_wanted:
             wanted += 1
-            sender.offer_keyframe(wanted, state_at(0), keyframe(wanted, state_at(0), 100), now)
+            offer_keyframe(sender, wanted, state_at(0), 100, now)
             sender.poll(now, 0, 0)
             sender.receive(KeyframeAck(wanted), now)
     assert wanted == 1
 
 
 def test_lost_keyframe_is_sent_anew_after_the_timeout() -> None:
-    sender = SenderSession(TABLE, STEPS)
-    sender.offer_keyframe(0, state_at(0), keyframe(0, state_at(0), 100), 0.0)
+    sender = sending()
+    offer_keyframe(sender, 0, state_at(0), 100, 0.0)
     sender.poll(0.0, 0, 0)
     assert not sender.keyframe_wanted
     sender.poll(10_000.0, 0, 0)
@@ -216,7 +229,7 @@ def test_a_day() -> None:
     )  # fmt: skip
     for _ in range(24):
         call.run(3600)
-        assert call.receiver.player.buffered < 8
+        assert call.receiver.jitter_buffer.buffered < 8
         assert call.receiver.counts.unknown_state == 0
         assert call.worst_error(Kind.EXACT, call.now_ms - 60_000) < EXACT
         call.shown.clear()

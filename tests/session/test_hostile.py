@@ -2,9 +2,9 @@
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from simulation import HELLO, STEPS, TABLE, Call, keyframe, state_at
+from simulation import HELLO, Call, keyframe, keyframe_unit, state_at
 
 from talkcodec.bitstream import (
     BundledUnit,
@@ -16,6 +16,7 @@ from talkcodec.bitstream import (
     parse,
     serialize,
 )
+from talkcodec.coding import AccessUnit, HeldReferences
 from talkcodec.errors import BitstreamError
 from talkcodec.session import Limits, PlayoutConfig, ReceiverSession, SenderSession
 from talkcodec.types import Kind
@@ -39,7 +40,7 @@ pieces = st.builds(
 @given(st.lists(st.tuples(st.one_of(bundles, pieces), st.integers(0, 2000)), max_size=40))
 def test_receiver_lives_on_whatever_well_formed_messages_come(messages: list[tuple[object, int]]) -> None:
     limits = Limits()
-    receiver: ReceiverSession[int] = ReceiverSession(HELLO, PlayoutConfig())
+    receiver: ReceiverSession[int] = ReceiverSession(HELLO, HeldReferences(), PlayoutConfig())
     now = 0.0
     out = 0
     for message, wait_ms in messages:
@@ -49,12 +50,13 @@ def test_receiver_lives_on_whatever_well_formed_messages_come(messages: list[tup
         out += len(receiver.poll(now))
         while (unit := receiver.next_keyframe()) is not None:
             receiver.reference_ready(unit, 1)
-        assert receiver.player.buffered <= PlayoutConfig().units
+        assert receiver.jitter_buffer.buffered <= PlayoutConfig().units
         assert len(receiver.reference_ids) <= limits.references
     assert out <= 6 + 2 * now / 250
 
 
 @settings(max_examples=60, deadline=None)
+@example([KeyframeAck(0), KeyframeAck(0), KeyframeAck(0), ReceiverReport(0, 1, 0, 0, 0, 0, 0), KeyframeAck(0)])
 @given(
     st.lists(
         st.one_of(
@@ -66,12 +68,14 @@ def test_receiver_lives_on_whatever_well_formed_messages_come(messages: list[tup
     )
 )
 def test_sender_lives_on_and_its_memory_is_bounded(messages: list[object]) -> None:
-    sender = SenderSession(TABLE, STEPS)
-    sender.offer_keyframe(0, state_at(0), keyframe(0, state_at(0), 100), 0.0)
+    held: HeldReferences[int] = HeldReferences()
+    sender = SenderSession(HELLO, held)
+    held.offer(0, state_at(0), 0)
+    sender.offer(AccessUnit(0, 0, state_at(0), keyframe_unit(0, state_at(0), 100)), 0.0)
     for index, message in enumerate(messages):
         now = index * 40.0
         sender.receive(message, now)  # type: ignore[arg-type]
-        sender.offer_motion(0, index * 3600, state_at(index / 25), now)
+        sender.offer(AccessUnit(index * 3600, 0, state_at(index / 25)), now)
         for out in sender.poll(now, 0, 0):
             serialize(out.message)
     assert 1 <= sender.plan.bundle <= 4
@@ -115,16 +119,18 @@ def test_mutated_messages_into_a_running_call_are_counted_and_the_call_goes_on()
 
 
 def test_flood_of_keyframes_keeps_the_newest_and_little_else() -> None:
-    receiver: ReceiverSession[int] = ReceiverSession(HELLO, PlayoutConfig())
+    receiver: ReceiverSession[int] = ReceiverSession(HELLO, HeldReferences(), PlayoutConfig())
     for reference_id in range(200):
         receiver.receive(KeyframePiece(reference_id, 0, 1, keyframe(reference_id, state_at(0), 500)), 0.0)
     waiting = []
     while (unit := receiver.next_keyframe()) is not None:
-        waiting.append(unit.unit.reference_id)
+        waiting.append(unit.reference_id)
     assert waiting == [198, 199]
 
 
 def test_a_flood_of_garbage_gives_the_peer_up() -> None:
-    receiver: ReceiverSession[int] = ReceiverSession(HELLO, PlayoutConfig(), limits=Limits(malformed=100))
+    receiver: ReceiverSession[int] = ReceiverSession(
+        HELLO, HeldReferences(), PlayoutConfig(), limits=Limits(malformed=100)
+    )
     assert all(receiver.malformed() for _ in range(99))
     assert not receiver.malformed()

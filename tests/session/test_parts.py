@@ -3,29 +3,12 @@
 import pytest
 
 from talkcodec.bitstream import Hello, KeyframePiece, MotionSteps
-from talkcodec.errors import BitstreamError, ConfigError, MismatchError, StateError, UsageError
-from talkcodec.session import FEATURE_AUDIO, Limits, RateConfig, ReferenceStore, agree, bye_for, next_reference_id
-from talkcodec.session.arrivals import Reception
+from talkcodec.errors import BitstreamError, ConfigError, MismatchError, UsageError
+from talkcodec.session import FEATURE_AUDIO, Limits, RateConfig, agree, bye_for
+from talkcodec.session.arrivals import Arrivals
 from talkcodec.session.fragments import KeyframeAssembler, KeyframeTransfer
 from talkcodec.session.playout_clock import MediaTime, PlayoutClock
 from talkcodec.session.rate import Feedback, RateControl
-
-
-def test_reference_in_use_outlives_newer_ones_that_are_not() -> None:
-    store: ReferenceStore[str] = ReferenceStore(4)
-    for reference_id in range(3):
-        store.store(reference_id, f"picture {reference_id}")
-    for reference_id in range(3, 9):
-        assert store.get(0) == "picture 0"
-        store.store(reference_id, "newer")
-    assert len(store) == 4
-    assert 0 in store
-    with pytest.raises(StateError, match="keyframe must be requested"):
-        store.get(1)
-
-
-def test_reference_ids_wrap() -> None:
-    assert next_reference_id(255) == 0
 
 
 def test_keyframe_goes_in_pieces_and_comes_together_in_any_order() -> None:
@@ -152,23 +135,23 @@ def test_clock_drift_is_followed() -> None:
     assert 0 <= late_ms < 40
 
 
-def test_reception_counts_loss_reordering_and_repeats_over_the_wrap() -> None:
-    reception = Reception(65)
+def test_arrivals_counts_loss_reordering_and_repeats_over_the_wrap() -> None:
+    arrivals = Arrivals(65)
     order = [65533, 65534, 0, 65535, 3, 0]
-    news = [reception.add(sequence, index * 3600, index * 40.0) for index, sequence in enumerate(order)]
+    news = [arrivals.add(sequence, index * 3600, index * 40.0) for index, sequence in enumerate(order)]
     assert news == [True, True, True, True, True, False]
-    assert (reception.received_total, reception.lost_total, reception.duplicates) == (5, 2, 1)
-    assert reception.missing() == (2, 1)
-    summary = reception.summary()
+    assert (arrivals.received_total, arrivals.lost_total, arrivals.duplicates) == (5, 2, 1)
+    assert arrivals.missing() == (2, 1)
+    summary = arrivals.summary()
     assert summary is not None
     assert summary.highest_sequence == 3
     assert summary.bitmap == 0b1111001
-    assert reception.arrived(65535)
-    assert not reception.arrived(1)
+    assert arrivals.arrived(65535)
+    assert not arrivals.arrived(1)
 
 
 def test_jitter_is_zero_for_a_steady_stream_and_grows_otherwise() -> None:
-    steady, uneven = Reception(), Reception()
+    steady, uneven = Arrivals(), Arrivals()
     for index in range(100):
         steady.add(index, index * 3600, index * 40.0)
         uneven.add(index, index * 3600, index * 40.0 + (index % 2) * 16)

@@ -5,26 +5,26 @@ import pytest
 
 from talkcodec.errors import ConfigError
 from talkcodec.session import PlayoutConfig, Shown
-from talkcodec.session.jitter_buffer import Player, TimedMotion
+from talkcodec.session.jitter_buffer import JitterBuffer, TimedMotion
 from talkcodec.types import Kind, Motion
 
 PERIOD = 3600
 
 
-def unit(index: int, sequence: int | None = None, timestamp: int | None = None) -> TimedMotion:
+def unit(index: int, sequence: int | None = None, timestamp: int | None = None) -> TimedMotion[int]:
     """Frame `index` of a movement of 0.01 a frame."""
     motion = Motion(np.full((2, 2), 0.01 * index, np.float32))
     stamp = index * PERIOD if timestamp is None else timestamp
     return TimedMotion((index if sequence is None else sequence) & 0xFFFF, stamp & 0xFFFFFFFF, 0, motion)
 
 
-def play(player: Player, arrivals: dict[float, list[TimedMotion]], until_ms: float) -> list[Shown]:
+def play(buffer: JitterBuffer[int], arrivals: dict[float, list[TimedMotion[int]]], until_ms: float) -> list[Shown[int]]:
     shown, now, waiting = [], 0.0, sorted(arrivals.items())
     while now <= until_ms:
         while waiting and waiting[0][0] <= now:
             for item in waiting.pop(0)[1]:
-                player.push(item, now)
-        frame = player.due(now)
+                buffer.push(item, now)
+        frame = buffer.due(now)
         if frame is not None:
             shown.append(frame)
         now += 2.0
@@ -32,110 +32,110 @@ def play(player: Player, arrivals: dict[float, list[TimedMotion]], until_ms: flo
 
 
 def test_steady_stream_is_exact_and_in_order() -> None:
-    player = Player(PlayoutConfig())
-    shown = play(player, {i * 40.0: [unit(i)] for i in range(50)}, 49 * 40.0 + 20)
+    buffer = JitterBuffer(PlayoutConfig())
+    shown = play(buffer, {i * 40.0: [unit(i)] for i in range(50)}, 49 * 40.0 + 20)
     assert [frame.kind for frame in shown] == [Kind.EXACT] * 50
     assert [frame.timestamp for frame in shown] == [i * PERIOD for i in range(50)]
-    assert player.counts.shown == 50
+    assert buffer.counts.shown == 50
 
 
 def test_one_lost_unit_costs_one_concealed_frame_close_to_the_truth() -> None:
-    player = Player(PlayoutConfig())
-    shown = play(player, {i * 40.0: [unit(i)] for i in range(50) if i != 20}, 49 * 40.0 + 20)
+    buffer = JitterBuffer(PlayoutConfig())
+    shown = play(buffer, {i * 40.0: [unit(i)] for i in range(50) if i != 20}, 49 * 40.0 + 20)
     assert [i for i, frame in enumerate(shown) if frame.kind is Kind.CONCEALED] == [20]
-    assert np.allclose(shown[20].motion.keypoints, 0.20, atol=0.005)
+    assert np.allclose(shown[20].drive.motion.keypoints, 0.20, atol=0.005)
 
 
 def test_long_gap_conceals_for_a_bounded_time_then_freezes_then_resumes() -> None:
-    player = Player(PlayoutConfig(conceal_ms=200))
-    shown = play(player, {i * 40.0: [unit(i)] for i in range(60) if not 10 <= i < 40}, 59 * 40.0 + 20)
+    buffer = JitterBuffer(PlayoutConfig(conceal_ms=200))
+    shown = play(buffer, {i * 40.0: [unit(i)] for i in range(60) if not 10 <= i < 40}, 59 * 40.0 + 20)
     kinds = [frame.kind for frame in shown]
     assert kinds[10:15] == [Kind.CONCEALED] * 5
     assert kinds[15:40] == [Kind.FROZEN] * 25
     assert set(kinds[40:]) == {Kind.EXACT}
-    assert np.abs(shown[14].motion.keypoints).max() < 0.01 * 14, "extrapolation must slow down"
+    assert np.abs(shown[14].drive.motion.keypoints).max() < 0.01 * 14, "extrapolation must slow down"
 
 
 def test_half_the_motion_rate_is_interpolated_and_counts_as_exact() -> None:
-    player = Player(PlayoutConfig())
+    buffer = JitterBuffer(PlayoutConfig())
     arrivals = {i * 40.0: [unit(i, sequence=i // 2)] for i in range(0, 100, 2)}
-    shown = play(player, arrivals, 97 * 40.0)
+    shown = play(buffer, arrivals, 97 * 40.0)
     middle = [frame for frame in shown[10:] if (frame.timestamp // PERIOD) % 2]
     assert all(frame.kind is Kind.EXACT and frame.interpolated for frame in middle)
     for frame in shown[10:]:
-        assert np.allclose(frame.motion.keypoints, 0.01 * (frame.timestamp / PERIOD), atol=1e-5)
+        assert np.allclose(frame.drive.motion.keypoints, 0.01 * (frame.timestamp / PERIOD), atol=1e-5)
 
 
 def test_a_gap_in_the_numbers_is_a_loss_even_at_half_the_rate() -> None:
-    player = Player(PlayoutConfig())
+    buffer = JitterBuffer(PlayoutConfig())
     arrivals = {i * 40.0: [unit(i, sequence=i // 2)] for i in range(0, 100, 2) if i != 50}
-    shown = play(player, arrivals, 97 * 40.0)
+    shown = play(buffer, arrivals, 97 * 40.0)
     concealed = [frame.timestamp // PERIOD for frame in shown[10:] if frame.kind is Kind.CONCEALED]
     assert concealed == [49, 50, 51]
 
 
 def test_bundles_are_waited_for() -> None:
-    player = Player(PlayoutConfig())
+    buffer = JitterBuffer(PlayoutConfig())
     arrivals = {(i + 2) * 40.0: [unit(i), unit(i + 1), unit(i + 2)] for i in range(0, 90, 3)}
-    shown = play(player, arrivals, 89 * 40.0)
+    shown = play(buffer, arrivals, 89 * 40.0)
     assert {frame.kind for frame in shown[3:]} == {Kind.EXACT}
-    assert 80 <= player.delay_ms <= 110
+    assert 80 <= buffer.delay_ms <= 110
 
 
 def test_reordered_units_are_put_in_order() -> None:
-    player = Player(PlayoutConfig(minimum_delay_ms=60))
-    arrivals: dict[float, list[TimedMotion]] = {}
+    buffer = JitterBuffer(PlayoutConfig(minimum_delay_ms=60))
+    arrivals: dict[float, list[TimedMotion[int]]] = {}
     for i in range(0, 50, 2):
         arrivals[i * 40.0 + 40] = [unit(i + 1), unit(i)]
-    shown = play(player, arrivals, 49 * 40.0)
+    shown = play(buffer, arrivals, 49 * 40.0)
     assert [frame.timestamp for frame in shown] == sorted(frame.timestamp for frame in shown)
     assert all(frame.kind is Kind.EXACT for frame in shown[3:])
 
 
 def test_late_unit_is_counted_and_not_shown() -> None:
-    player = Player(PlayoutConfig())
-    play(player, {i * 40.0: [unit(i)] for i in range(20) if i != 10}, 19 * 40.0)
-    before = player.counts
-    assert not player.push(unit(10), 20 * 40.0)
-    assert player.counts.late == before.late + 1
+    buffer = JitterBuffer(PlayoutConfig())
+    play(buffer, {i * 40.0: [unit(i)] for i in range(20) if i != 10}, 19 * 40.0)
+    before = buffer.counts
+    assert not buffer.push(unit(10), 20 * 40.0)
+    assert buffer.counts.late == before.late + 1
 
 
 def test_frames_missed_because_nobody_asked_count_as_frozen() -> None:
-    player = Player(PlayoutConfig())
+    buffer = JitterBuffer(PlayoutConfig())
     for i in range(20):
-        player.push(unit(i), i * 40.0)
-    shown = player.due(19 * 40.0 + 15)
+        buffer.push(unit(i), i * 40.0)
+    shown = buffer.due(19 * 40.0 + 15)
     assert shown is not None
     assert shown.timestamp == 19 * PERIOD
-    assert player.counts.frozen == 19
-    assert player.counts.shown == 20
+    assert buffer.counts.frozen == 19
+    assert buffer.counts.shown == 20
 
 
 def test_timestamps_wrap_unseen() -> None:
     start = 2**32 - 10 * PERIOD
-    player = Player(PlayoutConfig())
+    buffer = JitterBuffer(PlayoutConfig())
     arrivals = {i * 40.0: [unit(i, timestamp=start + i * PERIOD)] for i in range(30)}
-    shown = play(player, arrivals, 29 * 40.0 + 20)
+    shown = play(buffer, arrivals, 29 * 40.0 + 20)
     assert {frame.kind for frame in shown} == {Kind.EXACT}
     assert len(shown) == 30
 
 
 def test_the_buffer_is_bounded_and_absurd_times_are_refused() -> None:
-    player = Player(PlayoutConfig(units=16))
-    player.push(unit(0), 0.0)
+    buffer = JitterBuffer(PlayoutConfig(units=16))
+    buffer.push(unit(0), 0.0)
     for i in range(1000):
-        player.push(unit(i, timestamp=1 + i), 1.0)
-    assert player.buffered <= 16
-    assert not player.push(unit(1, timestamp=90_000 * 3600), 2.0)
-    frame = player.due(100.0)
+        buffer.push(unit(i, timestamp=1 + i), 1.0)
+    assert buffer.buffered <= 16
+    assert not buffer.push(unit(1, timestamp=90_000 * 3600), 2.0)
+    frame = buffer.due(100.0)
     assert frame is not None
 
 
 def test_a_media_clock_that_jumps_is_believed_after_some_units() -> None:
-    player = Player(PlayoutConfig())
+    buffer = JitterBuffer(PlayoutConfig())
     jump = 90_000 * 5000
     arrivals = {i * 40.0: [unit(i, timestamp=i * PERIOD + (jump if i >= 25 else 0))] for i in range(100)}
-    shown = play(player, arrivals, 99 * 40.0 + 20)
+    shown = play(buffer, arrivals, 99 * 40.0 + 20)
     assert [frame.kind for frame in shown[-50:]] == [Kind.EXACT] * 50
     assert shown[-1].timestamp == 99 * PERIOD + jump
 

@@ -1,0 +1,49 @@
+"""Motion between units that arrived, and a little beyond the last: one interpolation, one concealment for all."""
+
+import numpy as np
+
+from talkcodec.types import Base, Drive, FloatArray, Motion
+
+__all__ = ["CONCEAL_MS", "extrapolate_motion", "mix_drive", "mix_motion"]
+
+CONCEAL_MS = 280.0
+"""A missing unit is extrapolated for so long; then the picture freezes."""
+
+
+def mix_motion(a: Motion, b: Motion, share: float) -> Motion:
+    """(1 - share) a + share b; beyond 1 it extrapolates."""
+    jacobians = None
+    if a.jacobians is not None and b.jacobians is not None:
+        jacobians = _mix(a.jacobians, b.jacobians, share)
+    return Motion(_mix(a.keypoints, b.keypoints, share), jacobians)
+
+
+def mix_drive(a: Drive, b: Drive, share: float) -> Drive:
+    """What drives an instant between two, both with the same reference: each layer that both have, mixed.
+
+    Where the flows of both base pictures lead to the same reference, their mean is the flow of the instant between.
+    """
+    motion = mix_motion(a.motion, b.motion, share) if a.motion is not None and b.motion is not None else None
+    if a.base is None or b.base is None or a.base.picture.shape != b.base.picture.shape:
+        return Drive(motion, None if motion is not None else a.base)
+    flow = _mix(a.base.flow, b.base.flow, share)
+    return Drive(motion, Base(_mix(a.base.picture, b.base.picture, share), flow))
+
+
+def extrapolate_motion(
+    before: Motion, last: Motion, step_ms: float, age_ms: float, limit_ms: float = CONCEAL_MS
+) -> Motion:
+    """The motion `age_ms` after `last`, which came `step_ms` after `before`.
+
+    The last velocity is carried on and falls linearly to zero at `limit_ms`: the face comes to rest instead of flying
+    away. A step of 0, or longer than the limit, tells no velocity.
+    """
+    if not 0 < step_ms <= limit_ms:
+        return last
+    age_ms = max(0.0, min(age_ms, limit_ms))
+    travelled_ms = age_ms - age_ms * age_ms / (2 * limit_ms)
+    return mix_motion(before, last, 1 + travelled_ms / step_ms)
+
+
+def _mix(a: FloatArray, b: FloatArray, share: float) -> FloatArray:
+    return np.asarray(a + (b - a) * np.float32(share), dtype=np.float32)
