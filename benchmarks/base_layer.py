@@ -141,7 +141,8 @@ def code(
     assert isinstance(decoder, av.VideoCodecContext)
     decoder.thread_count = 1
     decoder.flags |= av.codec.context.Flags.low_delay
-    sizes, encode_ms, decoded = [], [], []
+    sizes, encode_ms = [], []
+    decoded: list[Pictures] = []
     for index, picture in enumerate(pictures):
         frame = prepare(index, picture, decoded[-1] if decoded else None) if prepare else to_frame(picture)
         frame.pts, frame.time_base = index, 1 / fps
@@ -153,7 +154,7 @@ def code(
         if len(made) != 1 or len(shown) != 1:
             raise RuntimeError(f"{coder.encoder}: {len(made)} packets, {len(shown)} pictures after picture {index}")
         sizes.append(bare_bytes(coder.encoder, bytes(made[0])))
-        decoded.append(shown[0].to_ndarray(format="rgb24"))
+        decoded.append(np.asarray(shown[0].to_ndarray(format="rgb24"), dtype=np.uint8))
     with keep_scheduling():
         context.encode(None)
     return Coded(sizes, encode_ms, decoded)
@@ -193,7 +194,7 @@ def luma(picture: Pictures) -> npt.NDArray[np.float32]:
     side = picture.shape[0]
     if side != JUDGED_PX:
         how = cv2.INTER_AREA if side > JUDGED_PX else cv2.INTER_CUBIC
-        picture = cv2.resize(picture, (JUDGED_PX, JUDGED_PX), interpolation=how)
+        picture = np.asarray(cv2.resize(picture, (JUDGED_PX, JUDGED_PX), interpolation=how), dtype=np.uint8)
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
@@ -232,7 +233,10 @@ def measure_clip(clip: Clip, coder: Coder, size: int, every: int, quality: int) 
 
 def mean_of(points: list[Point]) -> Point:
     return Point(
-        *(float(np.mean([getattr(p, f) for p in points])) for f in ("kbps", "y_coded_db", "y_all_db", "rgb_db")),
+        kbps=float(np.mean([p.kbps for p in points])),
+        y_coded_db=float(np.mean([p.y_coded_db for p in points])),
+        y_all_db=float(np.mean([p.y_all_db for p in points])),
+        rgb_db=float(np.mean([p.rgb_db for p in points])),
         first_bytes=float(np.mean([p.first_bytes for p in points])),
         least_bytes=min(p.least_bytes for p in points),
         encode_ms=[ms for p in points for ms in p.encode_ms],

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -42,7 +43,13 @@ VP9_REAL_TIME = Coder(  # the only mode in which libvpx takes regions
     lambda crf: {**CODERS["vp9-4"].options(crf), "cpu-used": "5", "aq-mode": "0"},
     CODERS["vp9-4"].qualities,
 )
-DIS = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+DIS: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+
+def resized(picture: Picture, side: int) -> Picture:
+    """Side x side pixels: means of areas to fewer, bicubic to more."""
+    how = cv2.INTER_AREA if side < picture.shape[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=how), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class Sampling:
     def reduce(self, picture: Picture, size: int) -> Picture:
         """The picture sampled at size x size, four times as finely first so that nothing aliases."""
         fine = 4 * size
-        return cv2.resize(self._remap(picture, fine, forward=True), (size, size), interpolation=cv2.INTER_AREA)
+        return resized(self._remap(picture, fine, forward=True), size)
 
     def enlarge(self, base: Picture, size: int) -> Picture:
         """The inverse, size x size."""
@@ -89,7 +96,7 @@ class Sampling:
             maps.append((source * side - 0.5).astype(np.float32))
         map_x, map_y = np.meshgrid(*maps)
         how = cv2.INTER_LINEAR if forward else cv2.INTER_CUBIC
-        return cv2.remap(picture, map_x, map_y, how, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(cv2.remap(picture, map_x, map_y, how, borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,7 @@ def face_mask(side: int, landmarks: FloatArray | None, eyes_and_mouth: bool = Fa
         y, half_y = y - 0.1 * half_y, 1.15 * half_y
     axes = (round(half_x * side), round(half_y * side))
     cv2.ellipse(mask, (round(x * side), round(y * side)), axes, 0, 0, 360, 1.0, -1)
-    return cv2.GaussianBlur(mask, (0, 0), 6)
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), 6), dtype=np.float32)
 
 
 def smoothed(picture: Picture, landmarks: FloatArray | None, sigma: float) -> Picture:
@@ -165,7 +172,7 @@ Prepare = Callable[[int, Picture, Picture | None], av.VideoFrame]
 def region_of_interest(side: int, box: tuple[float, float, float, float], offset: float) -> Prepare:
     """Frames that ask the coder for another quantiser in a box."""
     graph = av.filter.Graph()
-    source = graph.add_buffer(width=side, height=side, format="yuv420p", time_base="1/25")
+    source = graph.add_buffer(width=side, height=side, format="yuv420p", time_base="1/25")  # type: ignore[arg-type]
     x, y = (max(0, round((box[i] - box[i + 2]) * side)) for i in (0, 1))
     width, height = (round(2 * box[i] * side) for i in (2, 3))
     region = graph.add("addroi", f"x={x}:y={y}:w={width}:h={height}:qoffset={offset}")
@@ -178,7 +185,9 @@ def region_of_interest(side: int, box: tuple[float, float, float, float], offset
         frame = to_frame(picture)
         frame.pts = number
         source.push(frame)
-        return sink.pull()
+        asked = sink.pull()
+        assert isinstance(asked, av.VideoFrame)
+        return asked
 
     return prepare
 
@@ -223,7 +232,8 @@ def between(coded: list[Picture], number: int, every: int) -> Picture:
     left, part = divmod(number, every)
     if part == 0:
         return coded[left]
-    return cv2.addWeighted(coded[left], 1 - part / every, coded[min(left + 1, len(coded) - 1)], part / every, 0)
+    mean = cv2.addWeighted(coded[left], 1 - part / every, coded[min(left + 1, len(coded) - 1)], part / every, 0)
+    return np.asarray(mean, dtype=np.uint8)
 
 
 def score(kbps: float, shown: dict[int, Picture], truth: Truth, instrument: LandmarkInstrument) -> Score:
@@ -259,19 +269,19 @@ def coded_by(variant: str, truth: Truth, size: int, quality: int, coder: Coder) 
         sampling = Sampling(Axis(box[0], box[2], float(number)), Axis(box[1], box[3], float(number)))
         reduced = [sampling.reduce(picture, size) for picture in pictures]
     else:
-        reduced = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA) for picture in pictures]
+        reduced = [resized(picture, size) for picture in pictures]
     prepare = None
     if name == "roi":
         prepare = region_of_interest(size, box_of(first[36:68], side, 1.3), -float(number) / 10)
     if name in ("hold", "holdbox"):
         masks = [face_mask(side, points, name == "holdbox") for points in truth.sent_landmarks]
-        masks = [cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA) for mask in masks]
+        masks = [np.asarray(cv2.resize(mask, (size, size)), dtype=np.float32) for mask in masks]
         prepare = held(masks, float(number))
     coded = code(reduced, coder, quality, truth.fps, prepare)
     if sampling is not None:
         shown = [sampling.enlarge(picture, side) for picture in coded.pictures]
     else:
-        shown = [cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC) for picture in coded.pictures]
+        shown = [resized(picture, side) for picture in coded.pictures]
     return 8e-3 * sum(coded.sizes[1:]) / (len(shown) - 1) * float(truth.fps), shown
 
 
