@@ -184,8 +184,8 @@ def region_of_interest(side: int, box: tuple[float, float, float, float], offset
     def prepare(number: int, picture: Picture, before: Picture | None) -> av.VideoFrame:
         frame = to_frame(picture)
         frame.pts = number
-        source.push(frame)
-        asked = sink.pull()
+        graph.push(frame)
+        asked = graph.pull()
         assert isinstance(asked, av.VideoFrame)
         return asked
 
