@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from talkcodec.peer.console import interruptible
+from talkcodec.command.console import interruptible
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])

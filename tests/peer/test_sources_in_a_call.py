@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 from fakes import FakeEngine, colour_at
-from pair import ENCODER
+from pair import CONFIG
 
-from receiver.app import ReceiverApp, ReceiverOptions
-from sender.app import SenderApp, SenderOptions
+from receiver.program import ReceiveOptions, ReceiveProgram
+from sender.program import SendOptions, SendProgram
+from talkcodec.command.exits import ExitCode
 from talkcodec.media import Frame, MediaWriter
 from talkcodec.media.sinks import NullSink
 from talkcodec.media.sources import Capture, VideoFile
-from talkcodec.peer.console import ExitCode
 from talkcodec.peer.signalling import WhipConfig
 
 
@@ -30,12 +30,12 @@ async def test_a_film_of_half_a_frame_a_second_makes_a_call(tmp_path: Path) -> N
         for index in range(3):
             writer.write(colour_at(index), 2.0 * index)
     sink = CountingSink()
-    app = ReceiverApp(FakeEngine(), sink, ReceiverOptions(whip=WhipConfig(port=0, key="k"), once=True, quiet=True))
+    app = ReceiveProgram(FakeEngine(), sink, ReceiveOptions(whip=WhipConfig(port=0, key="k"), once=True, quiet=True))
     listening = asyncio.Event()
     receiving = asyncio.create_task(app.run(lambda whip: listening.set()))
     await listening.wait()
-    options = SenderOptions(url=app.whip.url, key="k", encoder=ENCODER, quiet=True, give_up_s=0.0)
-    assert await SenderApp(FakeEngine(), VideoFile(path), options).run() is ExitCode.DONE
+    options = SendOptions(url=app.whip.url, key="k", peer=CONFIG, quiet=True, give_up_s=0.0)
+    assert await SendProgram(FakeEngine(), VideoFile(path), options).run() is ExitCode.DONE
     assert await receiving is ExitCode.DONE
     assert sink.pictures >= 5
 
