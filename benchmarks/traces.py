@@ -16,6 +16,7 @@ from rich.progress import track
 from talkcodec.codec import FaceCropper
 from talkcodec.errors import TalkcodecError
 from talkcodec.media import MediaReader
+from talkcodec.model.config import DEFAULT_MODEL
 from talkcodec.runtime import Engine, open_engine
 from talkcodec.types import FloatArray
 
@@ -35,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--model", default="lite-256")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--frames", type=int, help="of each clip; all when left out")
     arguments = parser.parse_args()
     engine = open_engine(arguments.model)

@@ -11,6 +11,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table as ConsoleTable
 
 from talkcodec.errors import TalkcodecError, UsageError
+from talkcodec.model.config import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from eval.points import Point
@@ -176,7 +177,7 @@ def ablation(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Results, one JSON line each; finished ones are skipped.")
     ],
-    model: Annotated[str, typer.Option(help="Default model: a shipped name or a file.")] = "lite-256",
+    model: Annotated[str, typer.Option(help="Default model: a shipped name or a file.")] = DEFAULT_MODEL,
     models_dir: Annotated[Path | None, typer.Option(help="Compare each *.safetensors of this folder too.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
     frames: Annotated[int | None, typer.Option(min=2, help="Measure the first frames of each clip only.")] = None,
@@ -208,7 +209,7 @@ def call(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Results, one JSON line a call; those there are kept.")
     ],
-    model: Annotated[str, typer.Option(help="A shipped model's name, or a file.")] = "lite-256",
+    model: Annotated[str, typer.Option(help="A shipped model's name, or a file.")] = DEFAULT_MODEL,
     seconds: Annotated[float, typer.Option(min=2, help="Measured of each call, after 5 s of warm-up.")] = 10.0,
     frames: Annotated[int, typer.Option(min=2, help="First frames of the clip that are sent.")] = 150,
     only: Annotated[list[str] | None, typer.Option(help="Networks whose name contains this.")] = None,

@@ -6,13 +6,14 @@ from typing import Any
 
 from eval.anchors.settings import ANCHORS
 from talkcodec.errors import ConfigError
+from talkcodec.model.config import DEFAULT_MODEL
 
 __all__ = ["DEFAULTS", "PRESETS", "Point", "make_point", "parse_points", "with_round_trip"]
 
 DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
     "copy": {"quality": 45},
     "talkcodec": {
-        "model": "lite-256",  # a shipped model's name, or a file
+        "model": DEFAULT_MODEL,  # a shipped model's name, or a file
         "quality": 45,  # of the keyframe, 0 to 100; -1 is the untouched picture, as in the papers
         "kp": 32,  # keypoint step and Jacobian step, units of 1/4096
         "jac": 128,

@@ -115,7 +115,7 @@ def encode_video(
     elif rung is not None:
         config = config_for_rung(rung, config, engine.config.picture_size)
     keyframes = audio_bytes = frames = 0
-    time_s = 0.0
+    time_s, new_face = 0.0, False  # the latter: since the last picture that was coded
     with MediaReader(source) as reader:
         cropped = crop_frames(reader, engine.config.picture_size, crop)
         try:
@@ -150,12 +150,14 @@ def encode_video(
                             audio_bytes += len(packet.data)
                             _record_sound(writer, packet)
                             packet = next(sound, None)
+                        new_face |= picture.new_face
                         last = ends and number == len(segment)  # coded always, so that none after it is lacking
                         if last or encoder.wants(_ticks(time_s)):
                             unit = encoder.encode(
                                 picture.picture, _ticks(time_s), crop=picture.crop,
-                                captured_size=picture.captured_size, new_face=picture.new_face,
+                                captured_size=picture.captured_size, new_face=new_face,
                             )  # fmt: skip
+                            new_face = False
                             recorder.write(unit)
                             keyframes += unit.keyframe is not None
                         frames += 1

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoder"]
 
-_NO_KEYPOINTS = np.zeros((1, 2), np.float32)
-
 _RESTORED_WEIGHT = 2.0
 """By which the error of a restored picture counts more against refresh_l1 than that of a moved one: it is small
 anywhere, since the base picture is there, and a new reference brings it down by about that."""
@@ -159,7 +157,7 @@ class Encoder:
         """True when the decoded base picture, restored with the reference that is coming, is far from the picture."""
         coming = self._coming()
         assert coming is not None
-        self._refresh.look(thumbnail(picture), coming.cells, _NO_KEYPOINTS, self._time_s, new_face)
+        self._refresh.look(thumbnail(picture), coming.cells, None, self._time_s, new_face)
         if coming.crop != crop or not self._refresh.check_due(len(self.held.offered)):
             return False
         flow = self._engine.find_flow(coming.prepared, shown)
@@ -180,13 +178,14 @@ class Encoder:
 
     def _pass_time(self, timestamp: int) -> None:
         if self._last_timestamp is not None:
-            self._time_s += time32_diff(timestamp & 0xFFFFFFFF, self._last_timestamp & 0xFFFFFFFF) / CLOCK_HZ
+            elapsed = time32_diff(timestamp & 0xFFFFFFFF, self._last_timestamp & 0xFFFFFFFF)
+            self._time_s += max(0, elapsed) / CLOCK_HZ  # a source that starts again does not stop the policies
         self._last_timestamp = timestamp
 
     def _keyframe_is_due(self, crop: Crop) -> bool:
         if self._keyframe_s is None or self._current is None:
             return True
-        if crop != self._wanted_crop and self._refresh.urgent_allowed():
+        if crop != self._wanted_crop and self._refresh.urgent_allowed(self._time_s):
             return True
         interval_s = self.config.keyframe_interval_s
         return interval_s is not None and self._time_s - self._keyframe_s >= interval_s - 1e-3

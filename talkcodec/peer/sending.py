@@ -1,27 +1,28 @@
 """The sending end on a connection: pictures come in from any thread, messages go out on the loop's.
 
-    push -> worker thread: crop, encode -> event loop: SenderSession -> data channels
+    push -> worker thread: crop, encode -> event loop: Sender -> transport
 """
 
 import logging
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from talkcodec.bitstream import Hello, KeyframeAck, KeyframeRequest, ReceiverReport
 from talkcodec.clock import ticks
-from talkcodec.codec import CroppedPicture, Encoder, EncoderConfig, FaceCropper
+from talkcodec.codec import CroppedPicture, Encoder, FaceCropper
 from talkcodec.coding import AccessUnit
+from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.meters import Percentiles
 from talkcodec.peer.worker import WorkingEnd
-from talkcodec.session import Outgoing, RateConfig, SenderConfig, SenderSession
-from talkcodec.types import Picture
+from talkcodec.session import Outgoing, Sender
+from talkcodec.types import Picture, WireCost
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
 
-__all__ = ["Cropper", "SendingConfig", "SendingEnd"]
+__all__ = ["Cropper", "SendingEnd"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +36,6 @@ class Cropper(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SendingConfig:
-    """encoder, session and rate settings of a sending end. lost_face_s: time without a face after
-    which the last picture is kept alive, and a keyframe is sent when the face is back."""
-
-    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(acknowledged=True))
-    session: SenderConfig = field(default_factory=SenderConfig)
-    rate: RateConfig = field(default_factory=RateConfig)
-    lost_face_s: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
 class _Captured:
     picture: Picture
     timestamp: int
@@ -53,16 +43,24 @@ class _Captured:
 
 
 class SendingEnd(WorkingEnd[_Captured]):
-    """One encoder and one SenderSession for one connection; make a new one for the next connection.
+    """One encoder and one Sender for one connection; make a new one for the next connection.
 
     `push` may be called from any thread; all else belongs to the event loop. Drop policy: one picture waits for the
     encoder, a newer one replaces it.
     """
 
-    def __init__(self, engine: "Engine", hello: Hello, config: SendingConfig, cropper: Cropper | None = None) -> None:
+    def __init__(
+        self,
+        engine: "Engine",
+        hello: Hello,
+        config: PeerConfig,
+        cropper: Cropper | None = None,
+        cost: WireCost = WireCost(),  # noqa: B008 (frozen)
+    ) -> None:
+        """`hello` is ours. cost: of the transport, for rate control."""
         self.config = config
         self._encoder = Encoder(engine, config.encoder)
-        self.session = SenderSession(hello, self._encoder.held, config.session, config.rate)
+        self.session = Sender(hello, self._encoder.held, config.sender, config.rate, config.limits, cost)
         self._cropper = cropper or FaceCropper(engine.config.picture_size)
         self._face_lost = False
         self._wish = threading.Event()  # a keyframe is to be made; cleared by the worker that makes it
@@ -133,9 +131,9 @@ class SendingEnd(WorkingEnd[_Captured]):
         """A message for this end."""
         self.session.receive(message, now_ms)
 
-    def poll(self, now_ms: float, control_buffered_bytes: int, motion_buffered_bytes: int) -> list[Outgoing]:
+    def poll(self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int) -> list[Outgoing]:
         """Messages to send now."""
-        return self.session.poll(now_ms, control_buffered_bytes, motion_buffered_bytes)
+        return self.session.poll(now_ms, reliable_backlog_bytes, droppable_backlog_bytes)
 
     def next_poll_ms(self, now_ms: float) -> float | None:
         """When to poll again."""

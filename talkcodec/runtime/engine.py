@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from talkcodec.errors import EngineError, ModelError
-from talkcodec.model.config import ModelConfig
+from talkcodec.model.config import DEFAULT_MODEL, ModelConfig
 from talkcodec.model.files import ModelFile, read_model_file
 from talkcodec.runtime.restoration import open_restorer, restoration_for
 from talkcodec.runtime.restorer import Blend, Restorable, Restorer, find_flow
@@ -156,7 +156,7 @@ class Engine:
 
 
 def open_engine(
-    model: str | Path = "lite-256",
+    model: str | Path = DEFAULT_MODEL,
     engine: EngineName = "auto",
     device: str | None = None,
     threads: int | None = None,

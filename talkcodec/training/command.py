@@ -4,7 +4,6 @@ import signal
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import cast
 
 import torch
 from rich.console import Console
@@ -12,13 +11,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from talkcodec.errors import ConfigError, MediaError
 from talkcodec.model.files import save_model
-from talkcodec.model.network import Network
 from talkcodec.training.config import TrainingConfig, load_config
-from talkcodec.training.data import Clip, build_cache, load_cache
+from talkcodec.training.data import KEYFRAME_QUALITIES, Clip, build_cache, load_cache
 from talkcodec.training.landmarks import add_landmarks
-from talkcodec.training.trainer import Progress as Step
+from talkcodec.training.loop import Progress as Step
+from talkcodec.training.loop import Score
+from talkcodec.training.restoration.config import RestorationTraining
+from talkcodec.training.restoration.samples import load_coded
+from talkcodec.training.restoration.streams import add_streams
+from talkcodec.training.restoration.trainer import RestorationTrainer
 from talkcodec.training.trainer import Trainer
-from talkcodec.training.validate import Score
 
 __all__ = ["train"]
 
@@ -38,7 +40,8 @@ def train(
     data, validation: folders of videos; what cannot be used is skipped and named at the end. A
     validation folder that is left out means the last tenth of the identities of `data`.
     cache: where decoded clips are kept (default: `out`/cache). init: a checkpoint to start from.
-    landmarks: a shape predictor of dlib with 68 points, wanted when the configuration guides keypoints.
+    landmarks: a shape predictor of dlib with 68 points, wanted when the configuration guides keypoints or
+    weights eyes and mouth.
     licence: written into the model file.
     Started again with the same `out`, it goes on where it stopped. Under `torchrun` every process
     trains on its own pairs; the cache must be on a disk that all see.
@@ -46,8 +49,17 @@ def train(
     config = load_config(config_path)
     console = Console(stderr=True)
     out.mkdir(parents=True, exist_ok=True)
-    clips, held_out, skipped = _load_data(config, data, validation, cache or out / "cache", landmarks, console)
-    trainer = Trainer(config, clips, held_out, out)
+    data_cache = cache or out / "cache"
+    clips, held_out, skipped = _load_data(config, data, validation, data_cache, landmarks, console)
+    trainer: Trainer | RestorationTrainer
+    if isinstance(config, RestorationTraining):
+        names = {clip.name for clip in clips}
+        with _bar(console, True) as bar:
+            add_streams(data_cache / "train", config.streams, partial(_tick, bar, bar.add_task("coding", total=None)))
+        coded = [clip for clip in load_coded(data_cache / "train") if clip.clip.name in names]
+        trainer = RestorationTrainer(config, coded, held_out, out)
+    else:
+        trainer = Trainer(config, clips, held_out, out)
     if trainer.resume():
         console.print(f"resumed at step {trainer.step} of {trainer.steps}")
     elif init is not None:
@@ -63,12 +75,12 @@ def train(
             bar.update(task, completed=step.step, description=f"stage {step.stage + 1} loss {loss:.3f}")
             if step.score:
                 score = step.score
-                bar.console.print(f"step {step.step}: {_describe(step.score)}")
+                bar.console.print(f"step {step.step}: {step.score.describe()}")
 
         trainer.run(report, stop)
     if trainer.rank == 0:
         about = {**trainer.metadata(), "licence": licence}
-        save_model(out / "model.safetensors", cast(Network, trainer.average), config.model, about)
+        save_model(out / "model.safetensors", trainer.average, config.model, about)
         console.print(f"{'stopped' if stop() else 'finished'} at step {trainer.step}; model in {out}/model.safetensors")
         for name, reason in skipped.items():
             console.print(f"skipped {name}: {reason}")
@@ -91,7 +103,7 @@ class _StopRequest:
 
 
 def _load_data(
-    config: TrainingConfig,
+    config: TrainingConfig | RestorationTraining,
     data: Path,
     validation: Path | None,
     cache: Path,
@@ -101,7 +113,9 @@ def _load_data(
     skipped: dict[str, str] = {}
     loaded = []
     if config.needs_landmarks and landmarks is None:
-        raise ConfigError("this configuration guides keypoints: give --landmarks shape_predictor_68_face_landmarks.dat")
+        raise ConfigError(
+            "this configuration looks at landmarks: give --landmarks shape_predictor_68_face_landmarks.dat"
+        )
     for name, folder in (("train", data), ("validation", validation)):
         if folder is None:
             continue
@@ -113,6 +127,7 @@ def _load_data(
                 config.model.picture_size,
                 config.keyframes,
                 partial(_tick, bar, task),
+                config.qualities if isinstance(config, RestorationTraining) else KEYFRAME_QUALITIES,
             )
             if name == "train" and config.needs_landmarks and landmarks is not None:
                 task = bar.add_task("landmarks", total=None)
@@ -136,11 +151,3 @@ def _tick(bar: Progress, task: TaskID, done: int, of: int, name: str) -> None:
 def _bar(console: Console, shown: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not shown)
-
-
-def _describe(score: Score) -> str:
-    return (
-        f"L1 {score.l1:.4f} (copy {score.copy_l1:.4f}, {1 - score.l1 / score.copy_l1:+.0%} better)  "
-        f"PSNR {score.psnr_db:.2f} dB (copy {score.copy_psnr_db:.2f})  "
-        f"SSIM {score.ssim:.3f} (copy {score.copy_ssim:.3f})  worse than copying: {score.worse_than_copying}"
-    )

@@ -1,12 +1,13 @@
 """What a training run is made of; a TOML file holds one, `talkcodec train --config` reads it."""
 
-import tomllib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from talkcodec.errors import ConfigError
-from talkcodec.model.config import PRESETS, ModelConfig
+from talkcodec.model.config import DEFAULT_MODEL, PRESETS, ModelConfig
+from talkcodec.training.restoration.config import RestorationTraining, restoration_training
+from talkcodec.training.toml import checked, read_toml
 
 __all__ = ["LossWeights", "Stage", "TrainingConfig", "load_config"]
 
@@ -100,38 +101,34 @@ class TrainingConfig:
         return {**asdict(self), "model": self.model.to_dict()}
 
 
-def load_config(path: Path) -> TrainingConfig:
-    """Read a TOML file; ConfigError names the file and the unknown or missing key."""
+def load_config(path: Path) -> TrainingConfig | RestorationTraining:
+    """Read a TOML file; the model's architecture decides what it configures.
+
+    ConfigError names the file and the unknown or missing key.
+    """
+    values = read_toml(path)
     try:
-        with path.open("rb") as file:
-            values = tomllib.load(file)
-    except OSError as error:
-        raise ConfigError(f"cannot read the training configuration {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
-    try:
-        model = values.pop("model", "lite-256")
-        if isinstance(model, dict):
-            base = PRESETS[model.pop("preset", "lite-256")].to_dict()
-            networks = {**base.get(base["architecture"], {}), **model.pop(base["architecture"], {})}
-            config = ModelConfig.from_dict({**base, **model, base["architecture"]: networks})
-        else:
-            config = PRESETS[model]
-        stages = []
-        for stage in values.pop("stages", [{}]):
-            weights = _checked(LossWeights, stage.pop("weights", {}))
-            stages.append(_checked(Stage, {**stage, "weights": weights}))
-        values["guide"] = tuple(tuple(group) for group in values.get("guide", ()))
-        result: TrainingConfig = _checked(TrainingConfig, {"model": config, "stages": tuple(stages), **values})
+        model = values.get("model")
+        if isinstance(model, dict) and model.get("architecture") == "restoration":
+            return restoration_training(values)
+        return _motion_training(values)
     except KeyError as error:
         raise ConfigError(f"{path}: no preset {error}; there are {', '.join(PRESETS)}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    return result
 
 
-def _checked(cls: type, values: dict[str, Any]) -> Any:
-    known = [f.name for f in fields(cls)]
-    if unknown := sorted(set(values) - set(known)):
-        raise ConfigError(f"unknown {', '.join(unknown)} for {cls.__name__}; known are {', '.join(known)}")
-    return cls(**values)
+def _motion_training(values: dict[str, Any]) -> TrainingConfig:
+    model = values.pop("model", DEFAULT_MODEL)
+    if isinstance(model, dict):
+        base = PRESETS[model.pop("preset", DEFAULT_MODEL)].to_dict()
+        networks = {**base.get(base["architecture"], {}), **model.pop(base["architecture"], {})}
+        config = ModelConfig.from_dict({**base, **model, base["architecture"]: networks})
+    else:
+        config = PRESETS[model]
+    stages = []
+    for stage in values.pop("stages", [{}]):
+        weights = checked(LossWeights, stage.pop("weights", {}))
+        stages.append(checked(Stage, {**stage, "weights": weights}))
+    values["guide"] = tuple(tuple(group) for group in values.get("guide", ()))
+    return checked(TrainingConfig, {"model": config, "stages": tuple(stages), **values})

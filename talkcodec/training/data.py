@@ -19,7 +19,7 @@ import numpy.typing as npt
 from talkcodec.errors import MediaError, NoFaceError, TalkcodecError
 from talkcodec.types import Crop, Picture
 
-__all__ = ["Batch", "Clip", "Pairs", "build_cache", "load_cache", "save_array"]
+__all__ = ["Batch", "Clip", "Pairs", "build_cache", "keyframe_positions", "load_cache", "save_array"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg"}
 FACE_SEARCH_EVERY = 5
 NEAR_FRAMES = 15
 KEYFRAME_QUALITIES = (30, 75)
-"""Range of still qualities that keyframes are degraded with."""
+"""Range of still qualities that keyframes are degraded with, unless the caller says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ def build_cache(
     size: int,
     keyframes: int,
     report: Callable[[int, int, str], None] | None = None,
+    qualities: tuple[int, int] = KEYFRAME_QUALITIES,
 ) -> dict[str, str]:
     """Decode every video below `folder` that the cache does not hold yet.
 
@@ -72,7 +73,7 @@ def build_cache(
             continue
         try:
             frames = _read_square(video, size)
-            degraded = _degrade(frames, keyframes, seed=int(key[:8], 16))
+            degraded = _degrade(frames, keyframes, qualities, seed=int(key[:8], 16))
         except TalkcodecError as error:
             skipped[name] = str(error)
             continue
@@ -132,7 +133,7 @@ class Pairs:
             clip = clips[random.integers(len(clips))]
             chosen = random.integers(len(clip.keyframes), size=sources)
             keyframes.append(clip.keyframes[chosen])
-            positions = _keyframe_positions(len(clip.frames), len(clip.keyframes))[chosen]
+            positions = keyframe_positions(len(clip.frames), len(clip.keyframes))[chosen]
             if random.random() < self.near_share:
                 away = random.integers(2, NEAR_FRAMES + 1) * random.choice([-1, 1])
                 position = int(np.clip(positions[0] + away, 0, len(clip.frames) - 1))
@@ -191,19 +192,19 @@ def _decode(video: Path) -> Iterator[Picture]:
         capture.release()
 
 
-def _degrade(frames: npt.NDArray[np.uint8], count: int, seed: int) -> npt.NDArray[np.uint8]:
+def _degrade(frames: npt.NDArray[np.uint8], count: int, qualities: tuple[int, int], seed: int) -> npt.NDArray[np.uint8]:
     """`count` frames, evenly spread, through the still codec at random qualities."""
     from talkcodec.picture import open_still
 
     still = open_still("av1")
     random = np.random.default_rng(seed)
     coded = []
-    for position in _keyframe_positions(len(frames), min(count, len(frames))):
-        quality = int(random.integers(KEYFRAME_QUALITIES[0], KEYFRAME_QUALITIES[1] + 1))
+    for position in keyframe_positions(len(frames), min(count, len(frames))):
+        quality = int(random.integers(qualities[0], qualities[1] + 1))
         picture = np.ascontiguousarray(frames[position])
         coded.append(still.decode(still.encode(picture, quality), max_size=max(picture.shape[:2])))
     return np.stack(coded)
 
 
-def _keyframe_positions(frames: int, keyframes: int) -> npt.NDArray[np.intp]:
+def keyframe_positions(frames: int, keyframes: int) -> npt.NDArray[np.intp]:
     return np.linspace(0, frames - 1, keyframes).round().astype(np.intp)

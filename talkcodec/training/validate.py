@@ -13,7 +13,7 @@ from talkcodec.model.lite import LiteNetwork
 from talkcodec.training.data import Clip
 from talkcodec.training.losses import box_ssim
 
-__all__ = ["Score", "contact_sheet", "to_tensor", "validate"]
+__all__ = ["Score", "contact_sheet", "picture_scores", "to_tensor", "validate"]
 
 
 class Score(NamedTuple):
@@ -27,6 +27,19 @@ class Score(NamedTuple):
     copy_ssim: float
     worse_than_copying: int
 
+    @property
+    def badness(self) -> float:
+        """L1 as a share of that of copying."""
+        return self.l1 / self.copy_l1
+
+    def describe(self) -> str:
+        """One line."""
+        return (
+            f"L1 {self.l1:.4f} (copy {self.copy_l1:.4f}, {1 - self.badness:+.0%} better)  "
+            f"PSNR {self.psnr_db:.2f} dB (copy {self.copy_psnr_db:.2f})  "
+            f"SSIM {self.ssim:.3f} (copy {self.copy_ssim:.3f})  worse than copying: {self.worse_than_copying}"
+        )
+
 
 def to_tensor(pictures: npt.NDArray[np.uint8], size: int, device: torch.device) -> Tensor:
     """(..., H, W, 3) uint8 -> (..., 3, size, size) in [0, 1], shrunk by averaging."""
@@ -37,7 +50,7 @@ def to_tensor(pictures: npt.NDArray[np.uint8], size: int, device: torch.device) 
     return tensor
 
 
-def _picture_scores(prediction: Tensor, target: Tensor) -> Tensor:
+def picture_scores(prediction: Tensor, target: Tensor) -> Tensor:
     """(B, 3, S, S) twice -> (B, 3): L1, PSNR, SSIM of each picture."""
     error = prediction - target
     psnr = -10 * torch.log10(error.square().mean((1, 2, 3)).clamp(min=1e-10))
@@ -61,8 +74,8 @@ def validate(
         count = len(chosen)
         repeated = tuple(t.expand(count, *t.shape[1:]) for t in reference)
         animation = network.animate(repeated, *network.detect(driving))
-        ours = _picture_scores(animation.prediction, driving)
-        copied = _picture_scores(source.expand_as(driving), driving)
+        ours = picture_scores(animation.prediction, driving)
+        copied = picture_scores(source.expand_as(driving), driving)
         rows.append(torch.cat([ours, copied], 1).mean(0))
         animations.append(animation)
     network.train()

@@ -235,7 +235,7 @@ def test_a_crop_larger_than_the_captured_frame_is_refused() -> None:
 def test_a_coder_that_failed_starts_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = BaseEncoder(BaseConfig(32, 25, 10))
     encoder.encode(blob_picture(30, 30), 0, Crop(0, 0, 64))
-    monkeypatch.setattr("talkcodec.picture.stream_av1.MAX_UNIT_BYTES", 1)
+    monkeypatch.setattr("talkcodec.picture.stream_vp9.MAX_UNIT_BYTES", 1)
     with pytest.raises(ConfigError):
         encoder.encode(blob_picture(40, 30), 3600, Crop(0, 0, 64))
     monkeypatch.undo()

@@ -50,8 +50,11 @@ def holds(crop: Crop, place: tuple[int, int, int]) -> bool:
     return max(abs(crop.x + crop.size / 2 - x - size / 2), abs(crop.y + crop.size / 2 - y - size / 2)) < size / 8
 
 
-def test_a_larger_second_face_does_not_take_the_crop(face: Picture, other: Picture) -> None:
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_larger_second_face_does_not_take_the_crop(face: Picture, other: Picture, grey: bool) -> None:
     alone, both = scene((face, SPEAKER)), scene((face, SPEAKER), (other, PASSER))
+    if grey:
+        alone, both = (np.repeat(frame[..., 1:2], 3, axis=2) for frame in (alone, both))
     results = list(follow(lambda time_s: both if 0.8 <= time_s < 3.2 else alone, 5.0))
     assert len({result.crop for _, result in results}) == 1
     assert holds(results[0][1].crop, SPEAKER)

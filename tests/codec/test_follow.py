@@ -35,6 +35,25 @@ def test_a_much_larger_face_that_stays_takes_over_in_the_end() -> None:
     assert taken - 0.2 == pytest.approx(FollowerConfig().challenge_s, abs=0.01)
 
 
+def test_of_two_faces_of_one_size_that_jitter_one_is_followed() -> None:
+    rng = np.random.default_rng(0)
+    follower, places = SpeakerFollower(), []
+    for step in range(60):
+        pair = [face(200 + rng.normal(0, 4), 100 + rng.normal(0, 8)), face(420, 100 + rng.normal(0, 8), 2)]
+        box = follower.follow(pair, step * 0.2)
+        assert box is not None
+        places.append(box)
+    assert all(box.distance(places[0]) < 0.4 for box in places)
+    assert follower.speakers == 1
+
+
+def test_a_face_found_in_part_and_as_a_whole_is_one() -> None:
+    follower = SpeakerFollower()
+    for step in range(20):
+        assert follower.follow([face(300, 80 if step % 2 else 170)], step * 0.2) is not None
+    assert follower.speakers == 1
+
+
 def test_a_challenger_that_leaves_starts_again() -> None:
     follower = SpeakerFollower()
     follower.follow([face(100)], 0.0)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from simulation import HELLO, Call, Network, keyframe_unit, state_at
+from simulation import HELLO, Call, keyframe_unit, state_at
 
 from talkcodec.bitstream import (
     AudioFormat,
@@ -40,8 +40,10 @@ from talkcodec.bitstream import (
 from talkcodec.clock import seq16_add
 from talkcodec.coding import AccessUnit, HeldReferences, UnitReader, UnitWriter, next_reference_id
 from talkcodec.errors import MismatchError, PeerError
-from talkcodec.peer.link import Link, new_connection
-from talkcodec.session import Limits, PlayoutConfig, ReceiverSession, SenderSession
+from talkcodec.peer.link import Link
+from talkcodec.session import Limits, PlayoutConfig, Receiver, Sender
+from talkcodec.transport.impairment import Impairment
+from talkcodec.transport.simulated import SimulatedNetwork, SimulatedTransport
 from tests.bitstream.test_fuzz import mutated
 
 FILE_HELLO = replace(HELLO, time_base=TimeBase(ticks=30, bits=32))
@@ -51,10 +53,11 @@ LIMITS = Limits()
 
 def corpus() -> list[bytes]:
     """Messages of a real call over a bad network, both ways, and those that a call seldom has."""
-    call = Call(forward=Network(loss=0.1, jitter_ms=60), back=Network(loss=0.1, seed=2))
+    weather = Impairment(loss=0.1, delay_ms=10, jitter_ms=30, reorder=True)
+    call = Call(weather, Impairment(loss=0.1, delay_ms=10))
     seen: list[bytes] = []
-    deliver = call._send
-    call._send = lambda way, channel, data: (seen.append(data), deliver(way, channel, data))  # type: ignore[method-assign]
+    deliver = call.send
+    call.send = lambda end, data, delivery: (seen.append(data), deliver(end, data, delivery))  # type: ignore[method-assign]
     call.run(6)
     others = (HELLO, SoundClock(0, 0), Bye(0, "done"), KeyframeRequest(1), KeyframePiece(3, 1, 2, b"x"))
     return seen + [serialize(message) for message in others]
@@ -117,7 +120,7 @@ class Receiving(Machine):
     def __init__(self, rng: random.Random) -> None:
         super().__init__(rng)
         self.held: HeldReferences[int] = HeldReferences(LIMITS.references)
-        self.session: ReceiverSession[int] = ReceiverSession(HELLO, self.held, PlayoutConfig())
+        self.session: Receiver[int] = Receiver(HELLO, self.held, PlayoutConfig())
 
     def take(self, message: Message) -> None:
         if isinstance(message, KeyframePiece | MotionBundle):
@@ -145,7 +148,7 @@ class Sending(Machine):
     def __init__(self, rng: random.Random) -> None:
         super().__init__(rng)
         self.held: HeldReferences[int] = HeldReferences(4)
-        self.session = SenderSession(HELLO, self.held)
+        self.session = Sender(HELLO, self.held)
         self.states = [state_at(number / 25) for number in range(50)]
         self.next, self.frame = 0, 0
 
@@ -198,14 +201,14 @@ def fire(make: Callable[[random.Random], Any], seeds: list[bytes], count: int, s
 class Linked:
     """A link whose ends are bare sessions: the dispatch of bytes, before and after the Hellos."""
 
-    def __init__(self, rng: random.Random, connection: Any, ends: bool) -> None:
+    def __init__(self, rng: random.Random, transport: SimulatedTransport, ends: bool) -> None:
         self.receiving, self.sending = Receiving(rng), Sending(rng)
-        self.link = Link(connection, HELLO, self._agreed if ends else lambda _: None)
+        self.link = Link(transport, HELLO, self._agreed if ends else lambda _: None)
         self.link.sound = self  # type: ignore[assignment]
         self.clocks = 0
 
     def _agreed(self, link: Link) -> None:
-        link.receiver, link.sender = self, self  # type: ignore[assignment]
+        link.receiving, link.sending = self, self  # type: ignore[assignment]
 
     def start(self, wake: object) -> None:
         """As an end; nothing to start."""
@@ -221,30 +224,27 @@ class Linked:
 async def fire_at_links(seeds: list[bytes], count: int, seed: int) -> int:
     """Bytes into links; returns how many did not parse."""
     rng, malformed, sent = random.Random(seed), 0, 0
-    connection = new_connection()
-    try:
-        while sent < count:
-            linked = Linked(rng, connection, ends=rng.random() < 0.9)
-            if rng.random() < 0.7:
-                linked.link._received(serialize(HELLO))
-            for place in range(min(count - sent, rng.choice([5, 50, 500]))):
-                data: bytes | str = next_bytes(rng, seeds, place)
-                sent += 1
-                if rng.random() < 0.01:
-                    data = rng.choice(["text", b"", bytes(LIMITS.message_bytes + 1)])
-                try:
-                    linked.link._received(data)
-                    linked.receiving.step()
-                    linked.sending.step()
-                except Exception as error:
-                    raise AssertionError(f"message {sent} of --fuzz-seed={seed}: {data!r}") from error
-            assert isinstance(linked.link.peer_hello, Hello | None)
-            assert linked.link.malformed <= linked.link.traffic.received_messages
-            malformed += linked.link.malformed
-            connection.remove_all_listeners()
-            await asyncio.sleep(0)
-    finally:
-        await connection.close()
+    while sent < count:
+        transport = SimulatedNetwork(Impairment()).a
+        linked = Linked(rng, transport, ends=rng.random() < 0.9)
+        if rng.random() < 0.7:
+            transport.arrived(serialize(HELLO))
+        for place in range(min(count - sent, rng.choice([5, 50, 500]))):
+            data = next_bytes(rng, seeds, place)
+            sent += 1
+            if rng.random() < 0.01:
+                data = rng.choice([b"", bytes(LIMITS.message_bytes + 1)])
+            try:
+                transport.arrived(data)
+                linked.receiving.step()
+                linked.sending.step()
+                assert isinstance(linked.link._failure, MismatchError | None), linked.link._failure
+            except Exception as error:
+                raise AssertionError(f"message {sent} of --fuzz-seed={seed}: {data!r}") from error
+        assert isinstance(linked.link.peer_hello, Hello | None)
+        assert linked.link.malformed <= transport.traffic.received_messages
+        malformed += linked.link.malformed
+        await asyncio.sleep(0)
     return malformed
 
 
@@ -386,7 +386,7 @@ REPORTED = [KeyframeAck(0), KeyframeAck(0), KeyframeAck(0), ReceiverReport(0, 1,
 def test_what_a_peer_claims_to_hold_counts_only_when_it_was_sent(reports: list[Message], step_ms: float) -> None:
     """Every unit that is sent is predicted from the keyframe or a unit that was sent and is kept."""
     held: HeldReferences[int] = HeldReferences()
-    sender = SenderSession(HELLO, held)
+    sender = Sender(HELLO, held)
     honest: HeldReferences[int] = HeldReferences()
     reader = UnitReader(HELLO, honest)
     held.offer(0, state_at(0), 0)

@@ -119,9 +119,7 @@ def test_a_stage_without_pictures_draws_the_keypoints_to_their_landmarks(clips: 
     marks = np.zeros((len(clips[0].frames), 68, 2), np.float32)
     marks[:, 30] = 0.5
     guided = [dataclasses.replace(clip, landmarks=marks) for clip in clips]
-    stage = Stage(
-        size=64, steps=30, batch=4, rate=3e-3, warmup=1, weights=LossWeights(reconstruction=0.0, guide=20.0)
-    )
+    stage = Stage(size=64, steps=30, batch=4, rate=3e-3, warmup=1, weights=LossWeights(reconstruction=0.0, guide=20.0))
     config = dataclasses.replace(small(), stages=(stage,), guide=((), (30,)), zoom_share=0.0)
     with pytest.raises(ConfigError, match="--landmarks"):
         Trainer(config, clips, [], tmp_path)

@@ -1,0 +1,1 @@
+"""Training of restoration networks (the hybrid rung): real coded streams, random samples, losses, validation."""

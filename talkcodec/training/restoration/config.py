@@ -1,0 +1,107 @@
+"""What the training of a restoration network is made of."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from talkcodec.errors import ConfigError
+from talkcodec.model.restoration_config import RestorationConfig
+from talkcodec.training.toml import checked
+
+__all__ = ["RestorationLosses", "RestorationStage", "RestorationTraining", "restoration_training"]
+
+
+@dataclass(frozen=True, slots=True)
+class RestorationLosses:
+    """Weight of each term, 0 leaves it out; face_focus: how much more eyes and mouth count in pixels and structure."""
+
+    pixels: float = 10.0
+    structure: float = 1.5
+    gradient: float = 2.0
+    warp: float = 1.0
+    face_focus: float = 3.0
+
+    def __post_init__(self) -> None:
+        if min(self.pixels, self.structure, self.gradient, self.warp, self.face_focus) < 0 or not self.pixels:
+            raise ConfigError(f"losses: pixels must be above 0, no weight below; got {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class RestorationStage:
+    """Some steps with parts of one size.
+
+    size: side in pixels of the part of the picture that is restored. batch: samples a step and process. rate: Adam's
+    step size, reached after `warmup` steps and brought to zero over the last `decay` share of the stage.
+    """
+
+    size: int = 144
+    steps: int = 5_000
+    batch: int = 6
+    rate: float = 8e-4
+    warmup: int = 200
+    decay: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.size % 16 or self.size < 32 or self.steps <= 0 or self.batch <= 0 or self.rate <= 0:
+            raise ConfigError(f"stage: size is a multiple of 16 from 32 on, steps, batch, rate above 0; got {self}")
+        if not 0 <= self.decay <= 1:
+            raise ConfigError(f"stage: decay is a share, 0 to 1; got {self.decay}")
+
+
+@dataclass(frozen=True, slots=True)
+class RestorationTraining:
+    """model: the network's configuration. Everything else is how it is trained.
+
+    keyframes: stills of each clip; qualities: range of theirs. streams: coded streams of each identity.
+    each: samples of one keyframe. near_share: of the samples within a second of the keyframe; between_share: of those
+    that lie between two coded pictures, where a stream has such.
+    """
+
+    model: RestorationConfig = field(default_factory=RestorationConfig)
+    stages: tuple[RestorationStage, ...] = (RestorationStage(),)
+    losses: RestorationLosses = field(default_factory=RestorationLosses)
+    seed: int = 0
+    precision: str = "bf16"
+    ema: float = 0.998
+    keyframes: int = 8
+    qualities: tuple[int, int] = (25, 60)
+    streams: int = 8
+    each: int = 2
+    near_share: float = 0.15
+    between_share: float = 0.4
+    validate_every: int = 500
+    checkpoint_every: int = 250
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("fp32", "bf16"):
+            raise ConfigError(f"precision: got {self.precision!r}, expected 'fp32' or 'bf16'")
+        if not self.stages:
+            raise ConfigError("a training configuration needs at least one [[stages]]")
+        low, high = self.qualities
+        if not 0 <= low <= high <= 100:
+            raise ConfigError(f"qualities: got {self.qualities}, expected two still qualities, 0 to 100, low and high")
+        if min(self.keyframes, self.streams, self.each) < 1:
+            raise ConfigError("keyframes, streams and each must be at least 1")
+        if any(stage.batch % self.each or stage.size > self.model.picture_size for stage in self.stages):
+            raise ConfigError(f"stages: batch is a multiple of each ({self.each}), size at most the picture's")
+        if not (0 <= self.near_share <= 1 and 0 <= self.between_share <= 1):
+            raise ConfigError("near_share and between_share are shares, 0 to 1")
+
+    @property
+    def needs_landmarks(self) -> bool:
+        """Whether the losses look at landmarks."""
+        return self.losses.face_focus > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary, stored with the weights."""
+        return {**asdict(self), "model": self.model.to_dict()}
+
+
+def restoration_training(values: dict[str, Any]) -> RestorationTraining:
+    """From the values of a TOML file; ConfigError for an unknown key or a bad value."""
+    values = dict(values)
+    values["model"] = RestorationConfig.from_dict(values.get("model", {}))
+    values["stages"] = tuple(checked(RestorationStage, stage) for stage in values.get("stages", [{}]))
+    values["losses"] = checked(RestorationLosses, values.get("losses", {}))
+    if "qualities" in values:
+        values["qualities"] = tuple(values["qualities"])
+    return checked(RestorationTraining, values)

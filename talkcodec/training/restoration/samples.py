@@ -1,0 +1,229 @@
+"""What a receiver would hold at a random instant of a random clip: a base picture, a keyframe, the flow between them.
+
+What batch n holds depends on the seed and n alone, so a resumed run sees the same.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from talkcodec.errors import MediaError
+from talkcodec.training.data import Clip, keyframe_positions, load_cache
+from talkcodec.training.restoration.config import RestorationTraining
+from talkcodec.training.restoration.streams import StreamSettings
+from talkcodec.types import Picture
+
+__all__ = [
+    "Batch",
+    "CodedClip",
+    "Moment",
+    "Part",
+    "Samples",
+    "Stream",
+    "base_flow",
+    "enlarge_base",
+    "load_coded",
+    "moment",
+    "open_flows",
+    "reduce_keyframe",
+]
+
+NEAR_FRAMES = 25
+"""A frame so near to the keyframe has hardly moved: what differs is the expression."""
+
+GRID = 8
+"""Parts lie on it, so that pixels of the coarsest scale are whole."""
+
+
+class Stream(NamedTuple):
+    """Decoded pictures (N, s, s, 3) of every `settings.every`-th frame."""
+
+    settings: StreamSettings
+    pictures: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class CodedClip:
+    """A cached clip and its coded streams."""
+
+    clip: Clip
+    streams: tuple[Stream, ...]
+
+
+class Moment(NamedTuple):
+    """base (S/2, S/2, 3) float in [0, 255] and flow (2, S/2, S/2) in units of half the picture."""
+
+    base: npt.NDArray[np.float32]
+    flow: npt.NDArray[np.float32]
+
+
+class Part(NamedTuple):
+    """A square of side c of one sample; in a `Batch`, all have a leading B.
+
+    base (c/2, c/2, 3) float32 in [0, 255]; flow (2, c/2, c/2); target (c, c, 3) uint8; middle (2,) of the square in
+    the picture and landmarks (68, 2) in the square, both (x, y) in [-1, 1].
+    """
+
+    base: npt.NDArray[np.float32]
+    flow: npt.NDArray[np.float32]
+    target: npt.NDArray[np.uint8]
+    middle: npt.NDArray[np.float32]
+    landmarks: npt.NDArray[np.float32]
+
+
+class Batch(NamedTuple):
+    """keyframes (K, S, S, 3) uint8, each for the next B / K of the parts."""
+
+    keyframes: npt.NDArray[np.uint8]
+    parts: Part
+
+
+def load_coded(cache: Path) -> list[CodedClip]:
+    """The clips of a cache that were coded, their pictures left on disk until they are read."""
+    coded = []
+    for name, clip in zip(sorted(cache.glob("*.json")), load_cache(cache), strict=True):
+        streams = []
+        for path in sorted(cache.glob(f"{name.stem}.stream*.npy")):
+            settings = StreamSettings(**json.loads(path.with_suffix(".settings").read_text()))
+            pictures = np.load(path, mmap_mode="r")
+            if len(pictures) > 1:
+                streams.append(Stream(settings, pictures))
+        if streams:
+            coded.append(CodedClip(clip, tuple(streams)))
+    return coded
+
+
+def open_flows() -> cv2.DISOpticalFlow:
+    """Dense inverse search (Kroeger et al., ECCV 2016) as the receiver has it; for one thread."""
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+
+def reduce_keyframe(keyframe: Picture) -> Picture:
+    """Half its size, for the flow."""
+    half = keyframe.shape[0] // 2
+    return np.asarray(cv2.resize(keyframe, (half, half), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def enlarge_base(picture: Picture, size: int) -> Picture:
+    """A decoded base picture at the size at which the network takes it."""
+    if picture.shape[0] == size:
+        return picture
+    return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def base_flow(base: Picture, reduced_keyframe: Picture, flows: cv2.DISOpticalFlow) -> npt.NDArray[np.float32]:
+    """How far from each base pixel its like lies in the keyframe reduced to the same size: (2, s, s), half pictures."""
+    grey = [cv2.cvtColor(np.ascontiguousarray(p), cv2.COLOR_RGB2GRAY) for p in (base, reduced_keyframe)]
+    offsets = flows.calc(grey[0], grey[1], None)  # type: ignore[call-overload]
+    return np.ascontiguousarray(offsets.transpose(2, 0, 1) * (2 / base.shape[0]), dtype=np.float32)
+
+
+def moment(stream: Stream, frame: int, reduced_keyframe: Picture, flows: cv2.DISOpticalFlow) -> Moment:
+    """What is known at a frame: its own base picture, or both neighbours' mean, weighted by their nearness in time."""
+    number, within = divmod(frame, stream.settings.every)
+    share = within / stream.settings.every
+    size = reduced_keyframe.shape[0]
+    base = enlarge_base(stream.pictures[number], size)
+    flow = base_flow(base, reduced_keyframe, flows)
+    if not share:
+        return Moment(base.astype(np.float32), flow)
+    after = enlarge_base(stream.pictures[number + 1], size)
+    flow_after = base_flow(after, reduced_keyframe, flows)
+    mean = (1 - share) * base.astype(np.float32) + share * after.astype(np.float32)
+    return Moment(mean, (1 - share) * flow + share * flow_after)
+
+
+class Samples:
+    """Random batches: an identity first, so that nobody dominates, then a clip, a keyframe, a stream and a frame.
+
+    The same seed and rank give the same batches. The configuration says how the samples are shared out.
+    """
+
+    def __init__(self, clips: list[CodedClip], config: RestorationTraining, rank: int = 0) -> None:
+        if not clips:
+            raise MediaError("no clip of the cache is long enough to train on")
+        by_identity: dict[str, list[CodedClip]] = {}
+        for clip in clips:
+            by_identity.setdefault(clip.clip.identity, []).append(clip)
+        self.identities = list(by_identity.values())
+        self.config, self.rank = config, rank
+        self.flows = open_flows()
+
+    def batch(self, step: int, size: int, side: int) -> Batch:
+        """Batch number `step`: `size` parts of `side` x `side` pixels; size is a multiple of `each`."""
+        random = np.random.default_rng([self.config.seed, self.rank, step])
+        keyframes, parts = [], []
+        for _ in range(size // self.config.each):
+            clips = self.identities[random.integers(len(self.identities))]
+            coded = clips[random.integers(len(clips))]
+            chosen = int(random.integers(len(coded.clip.keyframes)))
+            keyframe = np.array(coded.clip.keyframes[chosen])
+            position = int(keyframe_positions(len(coded.clip.frames), len(coded.clip.keyframes))[chosen])
+            mirrored = bool(random.random() < 0.5)
+            reduced = reduce_keyframe(keyframe)
+            for _ in range(self.config.each):
+                part = self._part(coded, position, reduced, side, random)
+                parts.append(_mirrored(part) if mirrored else part)
+            keyframes.append(keyframe[:, ::-1] if mirrored else keyframe)
+        columns = [np.stack(column) for column in zip(*parts, strict=True)]
+        return Batch(np.stack(keyframes), Part(*columns))
+
+    def _part(self, coded: CodedClip, position: int, reduced: Picture, side: int, random: np.random.Generator) -> Part:
+        stream = coded.streams[random.integers(len(coded.streams))]
+        frame = self._frame(stream, position, random)
+        now = moment(stream, frame, reduced, self.flows)
+        picture = coded.clip.frames[frame]
+        whole = picture.shape[0]
+        marks = np.full((68, 2), np.nan, np.float32)
+        if coded.clip.landmarks is not None:
+            marks = np.array(coded.clip.landmarks[frame])
+        left, top = _corner(marks, whole, side, random)
+        middle = (np.array([left, top], np.float32) + side / 2) / (whole / 2) - 1
+        half = (slice(top // 2, (top + side) // 2), slice(left // 2, (left + side) // 2))
+        return Part(
+            now.base[half],
+            now.flow[(slice(None), *half)],
+            picture[top : top + side, left : left + side],
+            middle.astype(np.float32),
+            ((marks - middle) * (whole / side)).astype(np.float32),
+        )
+
+    def _frame(self, stream: Stream, position: int, random: np.random.Generator) -> int:
+        every = stream.settings.every
+        last = (len(stream.pictures) - 1) * every
+        frame = int(random.integers(1, last + 1))
+        if random.random() < self.config.near_share:
+            frame = int(np.clip(position + random.integers(-NEAR_FRAMES, NEAR_FRAMES + 1), 1, last))
+        coded = frame // every * every
+        if every == 1 or coded >= last:
+            return coded
+        return coded + int(random.integers(1, every)) if random.random() < self.config.between_share else coded
+
+
+def _corner(marks: npt.NDArray[np.float32], whole: int, side: int, random: np.random.Generator) -> tuple[int, int]:
+    """Left and top of a square on the grid of the coarsest scale; two of three times near the face."""
+    room = (whole - side) // GRID
+    if random.random() < 2 / 3:
+        middle = marks.mean(0) if np.isfinite(marks).all() else np.zeros(2, np.float32)
+        wanted = ((middle + 1) * whole / 2 - side / 2 + random.normal(0, whole / 12, 2)) / GRID
+        left, top = np.clip(np.round(wanted), 0, room).astype(int)
+    else:
+        left, top = random.integers(0, room + 1, 2)
+    return int(left) * GRID, int(top) * GRID
+
+
+def _mirrored(part: Part) -> Part:
+    """Left and right exchanged. Landmarks keep their order, which nothing here looks at."""
+    across = np.array([-1, 1], np.float32)
+    return Part(
+        part.base[:, ::-1],
+        part.flow[..., ::-1] * across[:, None, None],
+        part.target[:, ::-1],
+        part.middle * across,
+        part.landmarks * across,
+    )
