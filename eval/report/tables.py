@@ -94,9 +94,8 @@ def bd_rate_table(means: Sequence[Mean], tested: str, rate: str) -> Table:
         rows.append([codec, *cells])
     note = (
         f"Mean rate difference of `{tested}` at equal quality, negative is cheaper ({_rate_name(rate)}). Each anchor "
-        "is the best of its sizes and frame rates at every rate, the last row the best of all. Refused where the curves "
-        "share too little quality: "
-        "nothing is extrapolated."
+        "is the best of its sizes and frame rates at every rate, the last row the best of all. Refused where the "
+        "curves share too little quality: nothing is extrapolated."
     )
     return Table(f"BD-rate, {_rate_name(rate)}", note, ["anchor", *(METRICS[m][0] for m in COMPARED)], rows)
 
