@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from eval.clips import as_unit
 from eval.instruments import Instruments, open_instruments
 from eval.metrics import faces, fidelity, observe
+from eval.metrics.faces import Observation
 from talkcodec.model.restoration import Prepared, RestorationNetwork
 from talkcodec.model.restoration_files import load_restoration
 from talkcodec.picture import open_still
@@ -40,6 +41,7 @@ CLIPS = (
     "grid-swiz3n_01", "img-d12-liveport_01", "lrs2-1_01", "mead-x-fear_01", "vox2-1_01",
 )  # fmt: skip
 CRFS = (63, 57, 50)
+EMBED_EVERY = 3
 PARTS = {"akd": slice(0, 68), "mouth": slice(48, 68), "eyes": slice(36, 48)}
 
 Restore = Callable[[Moment, Picture], npt.NDArray[np.float32]]
@@ -82,9 +84,11 @@ def enlarged(now: Moment, keyframe: Picture) -> npt.NDArray[np.float32]:
     return np.clip(cv2.resize(now.base, (size, size), interpolation=cv2.INTER_CUBIC) / 255, 0, 1).astype(np.float32)
 
 
-def score(truth: npt.NDArray[np.uint8], shown: npt.NDArray[np.uint8], instruments: Instruments) -> dict[str, float]:
+def score(
+    truth: npt.NDArray[np.uint8], seen: Observation, shown: npt.NDArray[np.uint8], instruments: Instruments
+) -> dict[str, float]:
     """Means over all frames but the first."""
-    seen, made = (observe(frames, instruments, identity_every=3) for frames in (truth, shown))
+    made = observe(shown, instruments, identity_every=EMBED_EVERY)
     pairs = [(as_unit(a), as_unit(b)) for a, b in zip(truth[1:], shown[1:], strict=True)]
     row = {
         "l1": float(np.mean([fidelity.l1(a, b) for a, b in pairs])),
@@ -138,10 +142,11 @@ def measure(folder: Path, out: Path, restorers: dict[str, Restore], frames: int 
         for about, shown in rates(folder / f"{name}.mp4", wanted, frames, needed) if wanted or needed else ():
             if about["codec"] == "truth":
                 truth = np.stack(shown)
+                seen = observe(truth, instruments, identity_every=EMBED_EVERY)
                 continue
             if (name, about["codec"], about["crf"], about["fps"]) in known:
                 continue
-            row = {"clip": name, **about, **score(truth, np.stack(shown), instruments)}
+            row = {"clip": name, **about, **score(truth, seen, np.stack(shown), instruments)}
             done.append(row)
             with out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
@@ -176,13 +181,13 @@ def show_time(network: RestorationNetwork, threads: int, runs: int = 200) -> Non
         assert isinstance(layer, nn.Conv2d)
         operations[0] += 2 * layer.weight.numel() * output.shape[2] * output.shape[3]
 
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.register_forward_hook(count)
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d)]
     with torch.no_grad():
         prepared = network.prepare(keyframe)
         once, operations[0] = operations[0], 0
         restored = network.restore(base, flow, keyframe, prepared).picture.clamp(0, 1)
+    for hook in hooks:
+        hook.remove()
     each = operations[0] + 2 * 12 * 3 * 25 * (size // 2) ** 2  # the enlargement is a convolution too
     print(f"GFLOP: {once / 1e9:.2f} a keyframe, {each / 1e9:.2f} a picture (multiply-add = 2)")
     inputs = (base, flow, keyframe, *prepared)

@@ -35,8 +35,7 @@ from talkcodec.training.restoration.validate import RestorationScore, validate, 
 
 TINY = RestorationTraining(
     RestorationConfig(64, (8, 12, 16), 8, 8, (1, 1, 1)),
-    (RestorationStage(size=48, steps=6, batch=2, warmup=2),),
-    RestorationLosses(face_focus=0.0),
+    (RestorationStage(size=48, steps=6, batch=2, warmup=2, losses=RestorationLosses(face_focus=0.0)),),
     precision="fp32",
     keyframes=3,
     streams=2,
@@ -171,7 +170,7 @@ def test_a_checkpoint_of_another_model_is_refused(clips: list[CodedClip], tmp_pa
 
 def test_eyes_and_mouth_need_landmarks(clips: list[CodedClip], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--landmarks"):
-        RestorationTrainer(dataclasses.replace(TINY, losses=RestorationLosses()), clips, [], tmp_path)
+        RestorationTrainer(dataclasses.replace(TINY, stages=(RestorationStage(size=48, batch=2),)), clips, [], tmp_path)
 
 
 def test_an_untrained_network_scores_as_the_blend(cache: Path, clips: list[CodedClip], tmp_path: Path) -> None:
@@ -199,9 +198,8 @@ def test_the_command_trains_a_model(videos: Path, cache: Path, tmp_path: Path) -
         blocks = [1, 1, 1]
         reference_channels = 8
         context_channels = 8
-        [losses]
-        face_focus = 0.0
         [[stages]]
+        losses = { face_focus = 0.0 }
         size = 64
         steps = 60
         batch = 4
@@ -230,8 +228,8 @@ def test_the_command_trains_a_model(videos: Path, cache: Path, tmp_path: Path) -
         ("[[stages]]\nsize = 100", "multiple of 16"),
         ("[[stages]]\nsize = 512", "at most the picture's"),
         ("[[stages]]\nbatch = 3", "multiple of each"),
-        ("[losses]\nsharp = 1", "unknown sharp"),
-        ("[losses]\npixels = -1", "no weight below"),
+        ("[[stages]]\nlosses = { sharp = 1 }", "unknown sharp"),
+        ("[[stages]]\nlosses = { pixels = -1.0 }", "no weight below"),
     ],
 )
 def test_bad_configurations_say_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
