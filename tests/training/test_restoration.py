@@ -83,7 +83,9 @@ def test_streams_are_what_a_receiver_decodes(cache: Path, clips: list[CodedClip]
         StreamSettings(32, 40, 1, "vp9", 5),
         StreamSettings(64, 30, 3, smoothing_px=3),
     ):
-        pictures = code_stream(frames, settings)
+        pictures, unit_bytes = code_stream(frames, settings)
+        assert len(unit_bytes) == len(pictures)
+        assert min(unit_bytes) > 0
         assert pictures.shape == (-(-len(frames) // settings.every), settings.size, settings.size, 3)
         if settings.size == 64 and not settings.smoothing_px:
             assert np.abs(pictures.astype(float) - frames[:: settings.every]).mean() < 12

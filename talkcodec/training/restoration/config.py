@@ -64,7 +64,7 @@ class RestorationTraining:
     ema: float = 0.998
     keyframes: int = 8
     qualities: tuple[int, int] = (25, 60)
-    streams: int = 8
+    streams: int = 13
     each: int = 2
     near_share: float = 0.15
     between_share: float = 0.4
