@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test slow check results venv clean
+.PHONY: demo test coverage slow check results venv clean
 
 demo: venv
 	$(BIN)/python -m sender.demo --out demo-out
@@ -13,8 +13,15 @@ demo: venv
 test: venv
 	$(BIN)/python -m pytest
 
+coverage: venv
+	$(BIN)/python -m pytest --cov
+
+# The slow tests, and the property tests with other examples than `make test` has; SEED=... for the same ones again.
+SEED := $(or $(SEED),$(shell $(PYTHON) -c "import random; print(random.randrange(2**32))"))
 slow: venv
-	$(BIN)/python -m pytest -m slow
+	@echo "SEED=$(SEED)"
+	$(BIN)/python -m pytest -m slow --fuzz-seed=$(SEED)
+	$(BIN)/python -m pytest --hypothesis-profile=random --hypothesis-seed=$(SEED) tests/bitstream tests/coding tests/session
 
 check: venv
 	$(BIN)/ruff check .
@@ -37,4 +44,4 @@ $(VENV)/.installed: constraints.txt pyproject.toml scripts/make-venv
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-out eval-out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo-out eval-out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

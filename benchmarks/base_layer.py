@@ -1,7 +1,7 @@
 """Coders for the base layer: small low-delay streams on clips, rate against distortion and time.
 
     python benchmarks/base_layer.py ../shared/data/val [--clips 8] [--frames 150] [--sizes 64 96 128] [--every 2 3]
-        [--coders svt4 vp9-1 ...] [--markdown]
+        [--coders svt4 vp9-1 ...]
 
 Every coder runs without delay, on one thread, with one intra picture at the start. Rates are those of the bare
 pictures (start codes, unit headers and notes left out, as a call would) and leave the first picture out: its bytes have
@@ -34,7 +34,7 @@ from talkcodec.picture.av1 import keep_scheduling
 Pictures = npt.NDArray[np.uint8]
 
 JUDGED_PX = 128
-SVT_LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:keyint=-1:lp=1"
+SVT_LOW_DELAY = "pred-struct=1:lookahead=0:scd=0:keyint=-1:lp=1:hierarchical-levels="
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Coder:
     qualities: tuple[int, ...]
 
 
-def _svt(preset: int, more: str = "") -> Coder:
+def _svt(preset: int, levels: int = 4) -> Coder:
     return Coder(
         "libsvtav1",
         "libdav1d",
-        lambda crf: {"preset": str(preset), "crf": str(crf), "svtav1-params": SVT_LOW_DELAY + more},
+        lambda crf: {"preset": str(preset), "crf": str(crf), "svtav1-params": f"{SVT_LOW_DELAY}{levels}"},
         (42, 48, 54, 59, 63),
     )
 
@@ -92,20 +92,17 @@ def _x265(preset: str) -> Coder:
 
 
 CODERS: Mapping[str, Coder] = {
+    "svt2": _svt(2),
     "svt4": _svt(4),
     "svt6": _svt(6),
     "svt8": _svt(8),
-    "svt4-h2": _svt(4, ":hierarchical-levels=2"),
-    "svt4-h4": _svt(4, ":hierarchical-levels=4"),
-    "svt4-h5": _svt(4, ":hierarchical-levels=5"),
-    "svt3": _svt(3),
-    "svt2": _svt(2),
+    "svt4-levels2": _svt(4, 2),
+    "svt4-levels3": _svt(4, 3),
+    "svt4-levels5": _svt(4, 5),
     "vp9-1": _vp9(1),
     "vp9-4": _vp9(4),
-    "x265-medium": _x265("medium"),
     "x265-slow": _x265("slow"),
     "x264-slow": _x264("slow"),
-    "x264-slower": _x264("slower"),
 }
 
 
@@ -118,9 +115,17 @@ class Coded:
     pictures: list[Pictures]
 
 
-@keep_scheduling()
-def code(pictures: list[Pictures], coder: Coder, quality: int, fps: Fraction) -> Coded:
-    """Code RGB pictures one by one; fails when the coder holds one back."""
+def code(
+    pictures: list[Pictures],
+    coder: Coder,
+    quality: int,
+    fps: Fraction,
+    prepare: Callable[[int, Pictures, Pictures | None], av.VideoFrame] | None = None,
+) -> Coded:
+    """Code RGB pictures one by one; fails when the coder or the decoder holds one back.
+
+    prepare: another way from a picture to a 4:2:0 frame, given its number and the picture decoded before it.
+    """
     os.environ.setdefault("SVT_LOG", "1")
     context = av.VideoCodecContext.create(coder.encoder, "w")
     assert isinstance(context, av.VideoCodecContext)
@@ -132,27 +137,31 @@ def code(pictures: list[Pictures], coder: Coder, quality: int, fps: Fraction) ->
     context.options = dict(coder.options(quality))
     if coder.encoder == "libvpx-vp9":
         context.bit_rate = 0
-    packets, encode_ms = [], []
-    for index, picture in enumerate(pictures):
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
-        frame.pts, frame.time_base = index, 1 / fps
-        start = time.perf_counter()
-        made = context.encode(frame)
-        encode_ms.append(1e3 * (time.perf_counter() - start))
-        if len(made) != 1:
-            raise RuntimeError(f"{coder.encoder} holds pictures back: {len(made)} packets after picture {index}")
-        packets.append(bytes(made[0]))
     decoder = av.VideoCodecContext.create(coder.decoder, "r")
     assert isinstance(decoder, av.VideoCodecContext)
     decoder.thread_count = 1
-    frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet))] + decoder.decode(None)
-    if len(frames) != len(pictures):
-        raise RuntimeError(f"{coder.decoder}: {len(pictures)} pictures in, {len(frames)} out")
-    return Coded(
-        [bare_bytes(coder.encoder, packet) for packet in packets],
-        encode_ms,
-        [frame.to_ndarray(format="rgb24") for frame in frames],
-    )
+    decoder.flags |= av.codec.context.Flags.low_delay
+    sizes, encode_ms = [], []
+    decoded: list[Pictures] = []
+    for index, picture in enumerate(pictures):
+        frame = prepare(index, picture, decoded[-1] if decoded else None) if prepare else to_frame(picture)
+        frame.pts, frame.time_base = index, 1 / fps
+        with keep_scheduling():
+            start = time.perf_counter()
+            made = context.encode(frame)
+            encode_ms.append(1e3 * (time.perf_counter() - start))
+        shown = [frame for packet in made for frame in decoder.decode(av.Packet(bytes(packet)))]
+        if len(made) != 1 or len(shown) != 1:
+            raise RuntimeError(f"{coder.encoder}: {len(made)} packets, {len(shown)} pictures after picture {index}")
+        sizes.append(bare_bytes(coder.encoder, bytes(made[0])))
+        decoded.append(np.asarray(shown[0].to_ndarray(format="rgb24"), dtype=np.uint8))
+    with keep_scheduling():
+        context.encode(None)
+    return Coded(sizes, encode_ms, decoded)
+
+
+def to_frame(picture: Pictures) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
 
 
 def bare_bytes(encoder: str, packet: bytes) -> int:
@@ -185,7 +194,7 @@ def luma(picture: Pictures) -> npt.NDArray[np.float32]:
     side = picture.shape[0]
     if side != JUDGED_PX:
         how = cv2.INTER_AREA if side > JUDGED_PX else cv2.INTER_CUBIC
-        picture = cv2.resize(picture, (JUDGED_PX, JUDGED_PX), interpolation=how)
+        picture = np.asarray(cv2.resize(picture, (JUDGED_PX, JUDGED_PX), interpolation=how), dtype=np.uint8)
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
@@ -224,7 +233,10 @@ def measure_clip(clip: Clip, coder: Coder, size: int, every: int, quality: int) 
 
 def mean_of(points: list[Point]) -> Point:
     return Point(
-        *(float(np.mean([getattr(p, f) for p in points])) for f in ("kbps", "y_coded_db", "y_all_db", "rgb_db")),
+        kbps=float(np.mean([p.kbps for p in points])),
+        y_coded_db=float(np.mean([p.y_coded_db for p in points])),
+        y_all_db=float(np.mean([p.y_all_db for p in points])),
+        rgb_db=float(np.mean([p.rgb_db for p in points])),
         first_bytes=float(np.mean([p.first_bytes for p in points])),
         least_bytes=min(p.least_bytes for p in points),
         encode_ms=[ms for p in points for ms in p.encode_ms],

@@ -52,7 +52,8 @@ def main() -> None:
         config = scaled(options.expansion, options.size)
         save_model(path, random_network(config), config, {"licence": "MIT"})
         rows = compare(path, config, options.pairs, options.threads)
-    report = {"machine": machine(), "commit": commit(), "date": time.strftime("%Y-%m-%d"), "rows": rows}
+    report: dict[str, object] = {"machine": machine(), "commit": commit(), "date": time.strftime("%Y-%m-%d")}
+    report["rows"] = rows
     print(json.dumps(report, indent=2) if options.json else table(report, options.expansion, options.size))
 
 

@@ -88,6 +88,12 @@ def measure(network: LiteNetwork | None, clips: list[Clip], frames: int) -> dict
     return {"l1": float(l1), "psnr_db": float(psnr), "ssim": float(ssim), "akd_px": float(akd)}
 
 
+def train(trainer: Trainer, name: str) -> None:
+    with Progress() as bar:
+        task = bar.add_task(name, total=trainer.steps)
+        trainer.run(lambda at: bar.update(task, completed=at.step))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of training clips")
@@ -115,9 +121,7 @@ def main() -> None:
         folder = arguments.out / str(number)
         folder.mkdir(exist_ok=True)
         trainer = Trainer(config, clips, [], folder)
-        with Progress() as bar:
-            task = bar.add_task(name, total=arguments.steps)
-            trainer.run(lambda p, bar=bar, task=task: bar.update(task, completed=p.step))
+        train(trainer, name)
         rows[name] = measure(trainer.average.eval(), held_out, arguments.frames)
         path.write_text(json.dumps(rows, indent=1))
     path.write_text(json.dumps(rows, indent=1))

@@ -206,7 +206,8 @@ def ours(
                 held = MotionState(
                     tuple(a + round(extrapolation * (a - b)) for a, b in zip(held.values, before, strict=True))
                 )
-            sender, receiver = HeldReferences(), HeldReferences()
+            sender: HeldReferences[None] = HeldReferences()
+            receiver: HeldReferences[None] = HeldReferences()
             for store in (sender, receiver):
                 store.store(0, held, None)
                 store.add_unit(named, held)
@@ -239,7 +240,8 @@ def compare_representations(training: Sequence[Clip], clips: Sequence[Clip], ste
     """Raw Jacobians against the product, each with its own table; the error of both is that of the product."""
     products = [product_domain(clip) for clip in clips]
     # The product is near the identity whatever the Jacobians' own size: a smaller step for about the same error.
-    size = float(np.mean([np.abs(np.linalg.det(clip[0].jacobians)) ** 0.5 for clip in training]))
+    jacobians = [clip[0].jacobians for clip in training]
+    size = float(np.mean([np.abs(np.linalg.det(first)) ** 0.5 for first in jacobians if first is not None]))
     product_steps = MotionSteps(steps.keypoint_step, max(1, round(steps.jacobian_step / size)))
     raw_table = train_table(training, TrainingOptions(base_steps=steps))
     product_table = train_table([product_domain(clip) for clip in training], TrainingOptions(base_steps=product_steps))

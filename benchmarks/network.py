@@ -19,11 +19,12 @@ from rich.table import Table
 
 from talkcodec.codec import FaceCropper
 from talkcodec.media import MediaReader
+from talkcodec.model.config import DEFAULT_MODEL
 from talkcodec.peer.experiment import CallResult, Condition, TracedEngine, run_call
 from talkcodec.runtime import open_engine
 from talkcodec.sample import sample_path
 from talkcodec.session import RateConfig
-from talkcodec.transport.relay import Impairment
+from talkcodec.transport.impairment import Impairment
 
 BEGIN, END = "<!-- measured tables: begin -->", "<!-- measured tables: end -->"
 
@@ -55,7 +56,7 @@ def read_frames(source: Path, size: int, count: int) -> list[Any]:
     frames = []
     with MediaReader(source) as reader:
         for frame in reader:
-            frames.append(cropper.crop(frame.picture).picture)
+            frames.append(cropper.crop(frame.picture, frame.time_s).picture)
             if len(frames) == count:
                 break
     return frames
@@ -186,7 +187,7 @@ def update(page: Path, text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.network", description=__doc__)
-    parser.add_argument("--model", default="lite-256")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--source", type=Path, default=sample_path(), help="a talking head")
     parser.add_argument("--frames", type=int, default=150, help="of the source, played there and back")

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from talkcodec.media import MediaReader
+from talkcodec.model.config import DEFAULT_MODEL
 from talkcodec.runtime import Engine, open_engine
 from talkcodec.runtime.bench import machine
 from talkcodec.types import Drive, Picture
@@ -29,7 +30,7 @@ def pictures(clip: Path, size: int, count: int) -> list[Picture]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default="lite-256")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--calibration", type=Path, help="folder of clips for a second row of int8")
     parser.add_argument("--clips", type=int, default=6, help="spread evenly over the folder")
     parser.add_argument("--frames", type=int, default=20)

@@ -25,7 +25,7 @@ def pictures(folder: Path, frame: int) -> Iterator[Picture]:
         with av.open(str(path)) as container:
             for number, decoded in enumerate(container.decode(video=0)):
                 if number == frame:
-                    yield decoded.to_ndarray(format="rgb24")
+                    yield np.asarray(decoded.to_ndarray(format="rgb24"), dtype=np.uint8)
                     break
 
 
@@ -42,7 +42,7 @@ def measure(name: str, still: StillCodec, sample: list[Picture], quality: int) -
         encode_ms.append(1e3 * (middle - start))
         sizes.append(len(data))
         psnrs.append(10 * np.log10(255**2 / np.mean((picture.astype(np.float64) - decoded) ** 2)))
-        ssims.append(structural_similarity(picture, decoded, channel_axis=2))
+        ssims.append(structural_similarity(picture, decoded, channel_axis=2))  # type: ignore[no-untyped-call]
     print(
         f"{name:14} {quality:3} {np.mean(sizes):7.0f} {max(sizes):7} {np.mean(psnrs):7.2f} {np.mean(ssims):7.4f}"
         f" {np.median(encode_ms):8.1f} {np.percentile(encode_ms, 95):8.1f} {np.median(decode_ms):8.1f}"

@@ -16,17 +16,19 @@ from rich.progress import track
 from talkcodec.codec import FaceCropper
 from talkcodec.errors import TalkcodecError
 from talkcodec.media import MediaReader
+from talkcodec.model.config import DEFAULT_MODEL
 from talkcodec.runtime import Engine, open_engine
+from talkcodec.types import FloatArray
 
 
-def trace(video: Path, engine: Engine, frames: int | None) -> dict[str, np.ndarray]:
+def trace(video: Path, engine: Engine, frames: int | None) -> dict[str, FloatArray]:
     """The motion of one clip, uncoded."""
     cropper = FaceCropper(engine.config.picture_size)
     with MediaReader(video) as reader:
-        motions = [engine.detect(cropper.crop(frame.picture).picture) for frame in islice(reader, frames)]
+        motions = [engine.detect(cropper.crop(frame.picture, frame.time_s).picture) for frame in islice(reader, frames)]
     arrays = {"keypoints": np.stack([motion.keypoints for motion in motions])}
     if engine.config.jacobians:
-        arrays["jacobians"] = np.stack([motion.jacobians for motion in motions])
+        arrays["jacobians"] = np.stack([motion.jacobians for motion in motions if motion.jacobians is not None])
     return arrays
 
 
@@ -34,14 +36,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--model", default="lite-256")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--frames", type=int, help="of each clip; all when left out")
     arguments = parser.parse_args()
     engine = open_engine(arguments.model)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for video in track(sorted(arguments.clips.rglob("*.mp4")), "tracing"):
         try:
-            np.savez(arguments.out / f"{video.stem}.npz", **trace(video, engine, arguments.frames))
+            np.savez(arguments.out / f"{video.stem}.npz", allow_pickle=False, **trace(video, engine, arguments.frames))
         except (TalkcodecError, ValueError) as error:
             print(f"skipped {video.name}: {error}")
 

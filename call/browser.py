@@ -27,6 +27,7 @@ from call.sound import MicrophoneCoder, PageSound
 from call.stage import Stage
 from talkcodec.clock import CLOCK_HZ
 from talkcodec.errors import BitstreamError
+from talkcodec.peer.webrtc import offer_loopback
 from talkcodec.peer.worker import LatestWorker
 from talkcodec.types import Picture
 
@@ -80,6 +81,7 @@ class Browser:
 
     def __init__(self, stage: Stage, closed: Callable[["Browser"], None]) -> None:
         self._stage, self._closed = stage, closed
+        offer_loopback()
         # With aiortc's default policy a second video keeps a transport that is never connected.
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self.has_camera = self.has_microphone = False
@@ -125,7 +127,7 @@ class Browser:
         reader = self._see(track) if track.kind == "video" else self._hear(track)
         task = asyncio.ensure_future(reader)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._read)
 
     async def _see(self, track: MediaStreamTrack) -> None:
         with contextlib.suppress(MediaStreamError):
@@ -150,6 +152,12 @@ class Browser:
                     # A fifth of a millisecond for 20 ms of sound: not worth a thread's hand-over.
                     for captured_s, packet in self._coder.encode(frame, time.monotonic()):
                         self._stage.hear(packet, captured_s)
+
+    def _read(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.error("the page's camera or microphone cannot be read any more: %s", error)
 
     def _failed(self, error: Exception) -> None:
         logger.error("a camera picture could not be used: %s", error)

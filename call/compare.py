@@ -55,9 +55,9 @@ class WatchedCropper:
     def __init__(self, cropper: Cropper, cost: H264Cost | None) -> None:
         self._cropper, self._cost = cropper, cost
 
-    def crop(self, frame: Picture) -> CroppedPicture:
+    def crop(self, frame: Picture, time_s: float) -> CroppedPicture:
         """The square of the next captured frame."""
-        cropped = self._cropper.crop(frame)
+        cropped = self._cropper.crop(frame, time_s)
         if self._cost is not None:
             self._cost.add(cropped.picture)
         return cropped

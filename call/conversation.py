@@ -8,10 +8,11 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from call.options import CallOptions, Invitation
-from call.peer import PeerCall
 from call.stage import Stage
-from talkcodec.errors import ClosedError, MismatchError, TalkcodecError
-from talkcodec.peer.signalling import BusyError, RefusedError, WhipCall, WhipServer, is_loopback, whip_post
+from call.talk import Talk
+from talkcodec.errors import BusyError, ClosedError, MismatchError, RefusedError, TalkcodecError
+from talkcodec.peer.report import CallMeter, StatsFile
+from talkcodec.peer.signalling import WhipCall, WhipServer, dial, is_loopback
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
@@ -43,7 +44,7 @@ class Conversation:
 
     def __init__(self, engine: "Engine", options: CallOptions, stage: Stage) -> None:
         self._engine, self.options, self.stage = engine, options, stage
-        self.call: PeerCall | None = None
+        self.call: Talk | None = None
         self.calls = 0
         self.since_s: float | None = None
         self._phase = Phase.WAITING if options.invitation is None else Phase.CALLING
@@ -51,6 +52,7 @@ class Conversation:
         self._hanging_up = False
         self._task: asyncio.Task[None] | None = None
         self._posted: WhipCall | None = None
+        self._stats = StatsFile(options.stats)
         self._whip: WhipServer | None = None
         if options.invitation is None:
             self._whip = WhipServer(options.whip, self._offered, self._deleted)
@@ -80,15 +82,15 @@ class Conversation:
         call = self.call
         if self._phase is not Phase.TALKING or call is None:
             return self._phase
-        sender = call.link.sender
+        sender = call.peer.sending
         lossy = sender is not None and sender.session.counts.loss > _LOSSY
-        return Phase.BAD_NETWORK if call.link.silent_s > self._silence_s or lossy else Phase.TALKING
+        return Phase.BAD_NETWORK if call.peer.silent_s > self._silence_s or lossy else Phase.TALKING
 
     @property
     def _silence_s(self) -> float:
         # With camera and microphone off the peer only says every five seconds that it is there.
         call = self.call
-        quiet = call is not None and time.monotonic() - call.last_motion_s > 2 * _SILENT_S
+        quiet = call is not None and call.peer.motionless_s > 2 * _SILENT_S
         return 3 * _SILENT_S if quiet else _SILENT_S
 
     @property
@@ -96,10 +98,10 @@ class Conversation:
         """The state in words, for the person."""
         call, reason = self.call, self._reason
         if self.phase is Phase.BAD_NETWORK and call is not None:
-            if call.link.silent_s > self._silence_s:
-                return f"Bad network: nothing heard from your peer for {call.link.silent_s:.0f} s. Still trying."
+            if call.peer.silent_s > self._silence_s:
+                return f"Bad network: nothing heard from your peer for {call.peer.silent_s:.0f} s. Still trying."
             return "Bad network: a part of what is sent gets lost. The picture is held together."
-        if self.phase is Phase.TALKING and call is not None and time.monotonic() - call.last_motion_s > _SILENT_S:
+        if self.phase is Phase.TALKING and call is not None and call.peer.motionless_s > _SILENT_S:
             return "You are connected. Your peer's camera is off."
         return {
             Phase.WAITING: "Waiting for your peer. Give them the link below.",
@@ -115,15 +117,15 @@ class Conversation:
     def look(self) -> None:
         """Apply the switch of the self view to the present call."""
         if self.call is not None:
-            self.call.look(self.stage.switches.self_view and self.stage.viewer is not None)
+            self.call.peer.look(self.stage.switches.self_view and self.stage.viewer is not None)
 
     async def hang_up(self) -> None:
         """End the call, or the dialling, or the waiting; the peer is told."""
         self._hanging_up = True
         self._phase, self._reason = Phase.ENDED, ""
         call, task = self.call, self._task
-        if call is not None and call.link.agreed.is_set():
-            await call.link.say_bye()
+        if call is not None and call.peer.agreed.is_set():
+            await call.peer.say_bye()
             if task is not None:
                 await asyncio.wait([task], timeout=3.0)
         await self._stop()
@@ -144,6 +146,7 @@ class Conversation:
         if self.call is not None:
             await self.hang_up()
         await self._stop()
+        self._stats.close()
         if self._whip is not None:
             await self._whip.close()
 
@@ -171,17 +174,17 @@ class Conversation:
         if self._phase is Phase.ENDED:
             raise BusyError("they have hung up")
         if self.call is not None:
-            if self.call.link.silent_s < self.options.takeover_s:
+            if self.call.peer.silent_s < self.options.takeover_s:
                 raise BusyError("a call is going on")
             logger.warning("the caller before fell silent; a new one takes over")
             await self._stop()
-        call = PeerCall(self._engine, self.options, self.stage)
-        answer = await call.answer(offer)
+        call = Talk(self._engine, self.options, self.stage)
+        answer = await call.connection.answer(offer)
         self.call, self._phase, self._hanging_up = call, Phase.CONNECTING, False
         self._task = asyncio.create_task(self._answered(call))
         return answer
 
-    async def _answered(self, call: PeerCall) -> None:
+    async def _answered(self, call: Talk) -> None:
         phase, reason = await self._talk(call)
         await self._drop()
         self._phase, self._reason = phase, reason
@@ -213,11 +216,9 @@ class Conversation:
     async def _dial_once(self) -> tuple[Phase, str]:
         invitation = self.options.invitation
         assert invitation is not None
-        call = self.call = PeerCall(self._engine, self.options, self.stage)  # whoever cancels this drops it
+        call = self.call = Talk(self._engine, self.options, self.stage)  # whoever cancels this drops it
         try:
-            offer = await call.offer()
-            self._posted = await whip_post(invitation.url, invitation.key, offer, self.options.ca_file)
-            await call.answered(self._posted.answer)
+            self._posted = await dial(call.connection, invitation.url, invitation.key, self.options.ca_file)
         except RefusedError as error:
             return Phase.FAILED, f"The link was refused: {error}. Ask your peer for a new one."
         except BusyError:
@@ -231,11 +232,11 @@ class Conversation:
 
     # both
 
-    async def _talk(self, call: PeerCall) -> tuple[Phase, str]:
+    async def _talk(self, call: Talk) -> tuple[Phase, str]:
         """Until this call ends; how it did."""
         noticing = asyncio.create_task(self._notice(call))
         try:
-            await call.run()
+            await call.peer.run()
         except MismatchError as error:
             return Phase.FAILED, f"The two ends do not fit together: {error}."
         except ClosedError as error:
@@ -243,17 +244,28 @@ class Conversation:
         except TalkcodecError as error:
             logger.error("the call failed: %s", error)
             return Phase.FAILED, str(error)
+        except Exception as error:  # a fault of ours ends this call, and is said on the page
+            logger.error("the call failed", exc_info=error)
+            return Phase.FAILED, f"The call failed: {type(error).__name__}: {error}. This is a fault of the program."
         finally:
             noticing.cancel()
         return (Phase.ENDED, "") if self._hanging_up else (Phase.PEER_LEFT, "")
 
-    async def _notice(self, call: PeerCall) -> None:
-        await call.link.agreed.wait()
+    async def _notice(self, call: Talk) -> None:
+        try:
+            await self._attend(call)
+        except Exception as error:  # nobody awaits this task
+            call.peer.link.fail(error)
+
+    async def _attend(self, call: Talk) -> None:
+        await call.peer.agreed.wait()
         self._phase, self.calls, self.since_s = Phase.TALKING, self.calls + 1, time.monotonic()
         self.look()
+        meter = CallMeter()
         while True:
             await asyncio.sleep(1.0)
-            call.tick()
+            call.peer.keep_alive()
+            self._stats.write(await meter.read(call.peer, self.phase.value))
 
 
 def _named(url: str) -> str:

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from talkcodec.codec import EncoderConfig
 from talkcodec.errors import ConfigError
-from talkcodec.peer.link import IceServer, LinkConfig
+from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.signalling import WhipConfig
+from talkcodec.peer.webrtc import IceServer
 
 __all__ = ["CALL_FPS", "CallOptions", "Invitation", "PageOptions"]
 
@@ -56,7 +56,8 @@ class CallOptions:
 
     invitation: whom to call; None: wait for a caller at `whip`. public_url: address of the endpoint as the peer sees
     it, where a tunnel or proxy stands before it. takeover_s: a call that was silent for so long may be replaced by a
-    new caller. redial_s: pause between two attempts to call. record_dir: where recordings go.
+    new caller. redial_s: pause between two attempts to call. record_dir: where recordings go. stats: file
+    for one JSON line a second.
     """
 
     invitation: Invitation | None = None
@@ -64,12 +65,12 @@ class CallOptions:
     public_url: str = ""
     ca_file: str | None = None
     ice_servers: tuple[IceServer, ...] = ()
-    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(acknowledged=True))
-    link: LinkConfig = field(default_factory=LinkConfig)
+    peer: PeerConfig = field(default_factory=PeerConfig)
     takeover_s: float = 3.0
     redial_s: float = 2.0
     compare: bool = True
     record_dir: Path = field(default_factory=Path.cwd)
+    stats: Path | None = None
 
     def __post_init__(self) -> None:
         if self.public_url and urlsplit(self.public_url).scheme not in ("http", "https"):

@@ -12,8 +12,9 @@ from call.filesource import FileSource
 from call.options import CallOptions, PageOptions
 from call.server import PageServer
 from call.stage import Stage
+from talkcodec.command.console import interruptible, started_as
+from talkcodec.command.exits import ExitCode
 from talkcodec.errors import ConfigError
-from talkcodec.peer.console import ExitCode, interruptible
 from talkcodec.peer.signalling import is_loopback
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Program:
                 )
         invitation = conversation.invitation
         if invitation is not None:
-            lines.append(f"Invitation:  python -m call '{invitation}'")
+            lines.append(f"Invitation:  {started_as('call', 'call')} '{invitation}'")
             if not conversation.reachable and self._options.demo is None:
                 lines.append("             (good on this machine only; --listen 0.0.0.0 lets other machines call)")
         sys.stdout.write("".join(f"{line}\n" for line in lines))

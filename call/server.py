@@ -7,7 +7,6 @@ POST /api/do              {"action": NAME, "on": true|false}; answered with the 
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import secrets
@@ -234,7 +233,7 @@ class PageServer:
             conversation.look()
         elif action == "keyframe":
             if conversation.call is not None:
-                conversation.call.request_keyframe()
+                conversation.call.peer.request_keyframe()
         elif action == "record" and on:
             self._stage.record(self._call_options.record_dir, lambda: time.strftime("talkcodec-%Y%m%d-%H%M%S.mp4"))
         elif action == "record":
@@ -249,8 +248,10 @@ class PageServer:
 
     async def _meter(self) -> None:
         while True:
-            with contextlib.suppress(ConnectionError):
+            try:
                 await self.meter.read()
+            except Exception as error:  # the page keeps the last figures
+                logger.debug("figures cannot be read: %s", error, exc_info=True)
             await asyncio.sleep(1.0)
 
 

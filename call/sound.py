@@ -3,29 +3,23 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
-from av import AudioFrame, Packet
+from av import AudioFrame
 
-from talkcodec.bitstream import SoundClock
-from talkcodec.clock import ticks
 from talkcodec.media.opus import OPUS_RATE_HZ, SPEECH_BPS, OpusEncoder
 
-__all__ = ["FRAME_SAMPLES", "MicrophoneCoder", "OutgoingSound", "PageSound"]
+__all__ = ["FRAME_SAMPLES", "MicrophoneCoder", "PageSound"]
 
 FRAME_SAMPLES = OPUS_RATE_HZ // 50
 MICROPHONE_DELAY_S = 0.06
 """aiortc hands a sound frame on when three more have come: what arrives is so much older than what is seen."""
 
-_GAP_S = 0.2
-_CLOCK_EVERY_S = 5.0
 _SILENT_PEAK = 64
 """Of 32768: -54 dB, below any room with a person in it."""
 _HANG_OVER = 15
@@ -45,7 +39,7 @@ class MicrophoneCoder:
         coded = []
         frame.pts = None
         for piece in self._resampler.resample(frame):
-            samples = piece.to_ndarray().reshape(-1)
+            samples = piece.to_ndarray().reshape(-1).astype(np.int16, copy=False)
             self._silent = self._silent + 1 if np.abs(samples).max(initial=0) < _SILENT_PEAK else 0
             if self._silent > _HANG_OVER:
                 continue
@@ -53,73 +47,6 @@ class MicrophoneCoder:
             self._samples += len(samples)
         captured_s = arrived_s - MICROPHONE_DELAY_S
         return [(captured_s, packet) for packet in coded]
-
-
-class OutgoingSound(MediaStreamTrack):
-    """The track to the peer: packets as they come from `push`. Drop policy: 10 wait, the oldest leaves first.
-
-    Every five seconds, and after each gap, a SoundClock ties the packets to the frames' clock; it also tells the peer
-    that we are there while microphone and camera are off.
-    """
-
-    kind = "audio"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._packets: deque[tuple[int, bytes]] = deque(maxlen=10)
-        self._arrived = asyncio.Event()
-        self._announce: Callable[[SoundClock], None] | None = None
-        self._first_s: float | None = None
-        self._position = 0
-        self._clock_s = float("-inf")
-
-    def start(self, announce: Callable[[SoundClock], None]) -> None:
-        """The handshake is done: packets count from now on; `announce` sends a SoundClock."""
-        self._announce = announce
-
-    def push(self, packet: bytes, captured_s: float) -> None:
-        """20 ms of sound and their time on the monotonic clock."""
-        if self._announce is None or self.readyState != "live":
-            return
-        if self._first_s is None:
-            self._first_s, self._clock_s = captured_s, float("-inf")
-        wanted = round((captured_s - self._first_s) * OPUS_RATE_HZ)
-        if abs(wanted - self._position) > _GAP_S * OPUS_RATE_HZ:  # silence, or the microphone was off
-            self._position = max(self._position, wanted)
-            self._clock_s = float("-inf")
-        self._tell(self._position, captured_s)
-        self._packets.append((self._position, packet))
-        self._position += FRAME_SAMPLES
-        self._arrived.set()
-
-    def keep_alive(self) -> None:
-        """To be called now and then: says the clock when no packet did for a while."""
-        now_s = time.monotonic()
-        first_s = now_s if self._first_s is None else self._first_s
-        self._tell(round((now_s - first_s) * OPUS_RATE_HZ), now_s)
-
-    def _tell(self, position: int, captured_s: float) -> None:
-        now_s = time.monotonic()
-        if self._announce is not None and now_s - self._clock_s >= _CLOCK_EVERY_S:
-            self._clock_s = now_s
-            self._announce(SoundClock(position & 0xFFFFFFFF, ticks(captured_s)))
-
-    def stop(self) -> None:
-        """End the track."""
-        super().stop()
-        self._arrived.set()
-
-    async def recv(self) -> "Packet[Any]":
-        """The next packet."""
-        while not self._packets:
-            if self.readyState != "live":
-                raise MediaStreamError
-            self._arrived.clear()
-            await self._arrived.wait()
-        position, data = self._packets.popleft()
-        packet: Packet[Any] = Packet(data)
-        packet.pts, packet.time_base = position, Fraction(1, OPUS_RATE_HZ)
-        return packet
 
 
 class PageSound(MediaStreamTrack):

@@ -8,7 +8,7 @@ from call.compare import H264_CRF
 from call.conversation import Conversation
 from call.options import CALL_FPS
 from call.pace import Load, PaceControl
-from call.peer import PeerCall
+from call.talk import Talk
 from talkcodec.peer.meters import RateMeter
 from talkcodec.peer.report import CallMeter
 
@@ -76,7 +76,7 @@ class StatusMeter:
         self.status = Status(**self._head(), text="Starting.")  # type: ignore[arg-type]
         self.source: str | None = None
 
-    def _restart(self, call: PeerCall | None) -> None:
+    def _restart(self, call: Talk | None) -> None:
         self._call = call
         self._meter = CallMeter()
         names = ("up", "down", "h264", "shown", "sent")
@@ -117,19 +117,20 @@ class StatusMeter:
         if call is not self._call:
             self._restart(call)
         values = self._head() | {"text": conversation.text}
-        if call is not None and call.link.agreed.is_set():
+        if call is not None and call.peer.agreed.is_set():
             values |= await self._measure(call)
         self.status = Status(**values)  # type: ignore[arg-type]
         return self.status
 
-    async def _measure(self, call: PeerCall) -> dict[str, object]:
+    async def _measure(self, call: Talk) -> dict[str, object]:
         now_s = time.monotonic()
-        stats = await self._meter.read(call.link, self._conversation.phase.value)
-        rates, link, stage = self._rates, call.link, self._conversation.stage
-        up = rates["up"].update(link.traffic.wire_up_bytes, now_s) * 8 / 1000
-        down = rates["down"].update(link.traffic.wire_down_bytes, now_s) * 8 / 1000
+        stats = await self._meter.read(call.peer, self._conversation.phase.value)
+        rates, peer, stage = self._rates, call.peer, self._conversation.stage
+        traffic = peer.link.transport.traffic
+        up = rates["up"].update(traffic.wire_up_bytes, now_s) * 8 / 1000
+        down = rates["down"].update(traffic.wire_down_bytes, now_s) * 8 / 1000
         shown = rates["shown"].update(stage.frames_shown, now_s)
-        sending, receiving = link.sender, link.receiver
+        sending, receiving = peer.sending, peer.receiving
         values: dict[str, object] = {
             "picture_kbps_up": up,
             "picture_kbps_down": down,

@@ -23,7 +23,7 @@ from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.errors import ClosedError, MediaError, UsageError
 from talkcodec.peer.experiment import CallResult, Condition, TracedEngine, run_call
 from talkcodec.session import RateConfig
-from talkcodec.transport.relay import Impairment
+from talkcodec.transport.impairment import Impairment
 from talkcodec.types import Drive, Kind, Motion, PlayedPicture
 
 __all__ = ["CONDITIONS", "MODES", "CallRow", "call_table", "load_calls", "measure_call"]

@@ -11,6 +11,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table as ConsoleTable
 
 from talkcodec.errors import TalkcodecError, UsageError
+from talkcodec.model.config import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from eval.points import Point
@@ -27,8 +28,12 @@ app = typer.Typer(
 )
 
 ModelsOption = Annotated[Path | None, typer.Option("--models", help="Folder with local instrument files.")]
-LandmarksOption = Annotated[str, typer.Option(help="Landmark instrument: mesh68, face-alignment, none.")]
-IdentityOption = Annotated[str, typer.Option(help="Identity instrument: mobilefacenet, none.")]
+LandmarksOption = Annotated[
+    str | None, typer.Option(help="Landmark instrument: mesh68, face-alignment, none. Else mesh68 where it is there.")
+]
+IdentityOption = Annotated[
+    str | None, typer.Option(help="Identity instrument: mobilefacenet, none. Else mobilefacenet where it is there.")
+]
 
 
 def main() -> None:
@@ -45,10 +50,14 @@ def models(models: ModelsOption = None) -> None:
     """Say which instruments are there, and how to get the others."""
     from eval.instruments import available
 
-    table = ConsoleTable("instrument", "measures", "", "where")
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=1000)  # a pipe has no width to which an address should be cut
+    table = ConsoleTable("instrument", "measures", "")
+    table.add_column("where", overflow="fold")
     for row in available(models):
         table.add_row(row.name, row.measures, "yes" if row.usable else "no", row.detail)
-    Console().print(table)
+    console.print(table)
 
 
 @app.command()
@@ -56,8 +65,8 @@ def score(
     reference: Annotated[Path, typer.Option(help="The true clip: a video, or .npy of (T, H, W, 3).")],
     generated: Annotated[list[Path], typer.Option(help="A clip to compare with it; may be given several times.")],
     models: ModelsOption = None,
-    landmarks: LandmarksOption = "mesh68",
-    identity: IdentityOption = "mobilefacenet",
+    landmarks: LandmarksOption = None,
+    identity: IdentityOption = None,
     identity_every: Annotated[int, typer.Option(min=1, help="Embed each n-th frame only.")] = 1,
     frames: Annotated[int | None, typer.Option(min=1, help="Compare the first frames only.")] = None,
 ) -> None:
@@ -66,7 +75,7 @@ def score(
     from eval.instruments import open_instruments
     from eval.metrics import observe, score_clip
 
-    instruments = open_instruments(models, landmarks, identity)
+    instruments = open_instruments(models, *_choose(models, landmarks, identity))
     truth = read_clip(reference, frames)
     seen = observe(truth.frames, instruments, identity_every)
     for path in generated:
@@ -90,9 +99,12 @@ def rd(
     processes: Annotated[int, typer.Option(min=1, help="Clips side by side.")] = 1,
     ray: Annotated[str | None, typer.Option(help='Address of a Ray cluster, or "local".')] = None,
     models: ModelsOption = None,
-    landmarks: LandmarksOption = "mesh68",
-    identity: IdentityOption = "mobilefacenet",
+    landmarks: LandmarksOption = None,
+    identity: IdentityOption = None,
     identity_every: Annotated[int, typer.Option(min=1, help="Embed each n-th frame only.")] = 5,
+    loop: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Play each clip forwards and backwards for so long; 0: once.")
+    ] = 0.0,
     round_trip: Annotated[
         str | None,
         typer.Option(metavar="100ms", help="Measure talkcodec also as in a call with this round trip."),
@@ -111,8 +123,9 @@ def rd(
     points = parse_points(point or ["floor", "anchors", "talkcodec"])
     if round_trip is not None:
         points = with_round_trip(points, round_trip)
-    open_instruments(models, landmarks, identity)  # fail now, not in each process
-    config = RunConfig(frames, size, models, landmarks, identity, identity_every)
+    chosen = _choose(models, landmarks, identity)
+    open_instruments(models, *chosen)  # fail now, not in each process
+    config = RunConfig(frames, size, models, *chosen, identity_every, loop)
     _measure(find_clips(clips), points, config, output, processes, ray)
     if compressai is not None:
         from eval.compressai import export
@@ -164,15 +177,15 @@ def ablation(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Results, one JSON line each; finished ones are skipped.")
     ],
-    model: Annotated[str, typer.Option(help="Default model: a shipped name or a file.")] = "lite-256",
+    model: Annotated[str, typer.Option(help="Default model: a shipped name or a file.")] = DEFAULT_MODEL,
     models_dir: Annotated[Path | None, typer.Option(help="Compare each *.safetensors of this folder too.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
     frames: Annotated[int | None, typer.Option(min=2, help="Measure the first frames of each clip only.")] = None,
     size: Annotated[int, typer.Option(help="Pictures are scaled to this size.")] = 256,
     processes: Annotated[int, typer.Option(min=1, help="Clips side by side.")] = 1,
     models: ModelsOption = None,
-    landmarks: LandmarksOption = "mesh68",
-    identity: IdentityOption = "mobilefacenet",
+    landmarks: LandmarksOption = None,
+    identity: IdentityOption = None,
     identity_every: Annotated[int, typer.Option(min=1, help="Embed each n-th frame only.")] = 5,
 ) -> None:
     """Measure what each switch of codec and model is worth, clip by clip, beside the default."""
@@ -182,7 +195,7 @@ def ablation(
     from eval.rows import load_rows
 
     measured = switches(model, models_dir)
-    config = RunConfig(frames, size, models, landmarks, identity, identity_every)
+    config = RunConfig(frames, size, models, *_choose(models, landmarks, identity), identity_every)
     _measure(find_clips(clips), [switch.point for switch in measured], config, output, processes, None)
     text = ablation_table(load_rows([output]), measured).markdown()
     if markdown is not None:
@@ -196,13 +209,13 @@ def call(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Results, one JSON line a call; those there are kept.")
     ],
-    model: Annotated[str, typer.Option(help="A shipped model's name, or a file.")] = "lite-256",
+    model: Annotated[str, typer.Option(help="A shipped model's name, or a file.")] = DEFAULT_MODEL,
     seconds: Annotated[float, typer.Option(min=2, help="Measured of each call, after 5 s of warm-up.")] = 10.0,
     frames: Annotated[int, typer.Option(min=2, help="First frames of the clip that are sent.")] = 150,
     only: Annotated[list[str] | None, typer.Option(help="Networks whose name contains this.")] = None,
     models: ModelsOption = None,
-    landmarks: LandmarksOption = "mesh68",
-    identity: IdentityOption = "mobilefacenet",
+    landmarks: LandmarksOption = None,
+    identity: IdentityOption = None,
     seed: Annotated[int, typer.Option(help="Of the network's losses.")] = 1,
 ) -> None:
     """Hold live calls over bad networks and score what the viewer saw, in real time."""
@@ -213,7 +226,7 @@ def call(
     from eval.instruments import open_instruments
     from talkcodec.runtime import open_engine
 
-    instruments = open_instruments(models, landmarks, identity)
+    instruments = open_instruments(models, *_choose(models, landmarks, identity))
     engine = open_engine(model, threads=1)
     sent = read_clip(clip, frames, engine.config.picture_size)
     chosen = [c for c in CONDITIONS if not only or any(part in c.name for part in only)]
@@ -231,13 +244,23 @@ def call(
     print(call_table(load_calls([output])).markdown())
 
 
+def _choose(models: Path | None, landmarks: str | None, identity: str | None) -> tuple[str, str]:
+    """Names of the instruments to use; says once what is not measured, and how to get what it needs."""
+    from eval.instruments import choose_instruments
+
+    choice = choose_instruments(models, landmarks, identity)
+    for lack in choice.missing:
+        Console(stderr=True).print(lack, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    return choice.landmarks, choice.identity
+
+
 def _measure(
     paths: list[Path], points: "list[Point]", config: "RunConfig", output: Path, processes: int, ray: str | None
 ) -> None:
     """Run what is not measured yet with a progress bar; name and count what failed."""
     from eval.rd import pending_jobs, run
 
-    jobs = pending_jobs(paths, points, output)
+    jobs = pending_jobs(paths, points, output, {config.landmarks, config.identity} - {"none"})
     console = Console(stderr=True)
     console.print(f"{len(paths)} clips x {len(points)} points: {len(jobs)} to measure, the rest is in {output}")
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from talkcodec.errors import MediaError
 
-__all__ = ["CLIP_SUFFIXES", "Clip", "as_unit", "find_clips", "read_clip"]
+__all__ = ["CLIP_SUFFIXES", "Clip", "as_unit", "find_clips", "looped", "read_clip"]
 
 CLIP_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".y4m", ".npy")
 
@@ -83,6 +83,15 @@ def read_clip(path: Path, max_frames: int | None = None, size: int | None = None
     return Clip(path.stem, frames, fps)
 
 
+def looped(clip: Clip, seconds: float) -> Clip:
+    """The clip played forwards and backwards, again and again, for so long; as it is when it is longer."""
+    count = round(seconds * clip.fps)
+    if count <= len(clip.frames) or len(clip.frames) < 2:
+        return clip
+    back_and_forth = np.r_[0 : len(clip.frames), len(clip.frames) - 2 : 0 : -1]
+    return Clip(clip.name, clip.frames[np.resize(back_and_forth, count)], clip.fps)
+
+
 def _read_array(path: Path, max_frames: int | None) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.float32], Fraction]:
     try:
         frames = np.load(path, allow_pickle=False)[:max_frames]
@@ -106,7 +115,7 @@ def _read_video(path: Path, max_frames: int | None) -> tuple[list[npt.NDArray[np
             stream = container.streams.video[0]
             fps = Fraction(stream.average_rate or 25)
             for frame in _tolerant(container.decode(stream)):
-                pictures.append(frame.to_ndarray(format="rgb24"))
+                pictures.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
                 if max_frames is not None and len(pictures) == max_frames:
                     break
     except (OSError, av.error.FFmpegError) as error:

@@ -6,13 +6,14 @@ from typing import Any
 
 from eval.anchors.settings import ANCHORS
 from talkcodec.errors import ConfigError
+from talkcodec.model.config import DEFAULT_MODEL
 
 __all__ = ["DEFAULTS", "PRESETS", "Point", "make_point", "parse_points", "with_round_trip"]
 
 DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
     "copy": {"quality": 45},
     "talkcodec": {
-        "model": "lite-256",  # a shipped model's name, or a file
+        "model": DEFAULT_MODEL,  # a shipped model's name, or a file
         "quality": 45,  # of the keyframe, 0 to 100; -1 is the untouched picture, as in the papers
         "kp": 32,  # keypoint step and Jacobian step, units of 1/4096
         "jac": 128,
@@ -21,6 +22,11 @@ DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
         "refresh": 0.0,  # error above which the encoder sends a keyframe on its own, 0 for never
         "every": 1,  # motion for each n-th frame, those between interpolated
         "bundle": 3,  # motion units a message
+        "rung": "motion",  # or hybrid, video, auto
+        "kbps": 0.0,  # rate of all that a recording holds, for which the ladder chooses the next three; 0 for none
+        "base": 128,  # side of the base pictures
+        "fps": 12.5,  # base pictures a second
+        "level": 8.0,  # quality of the base pictures, 0 to 100
         "rtt": -1,  # ms until an acknowledgement is back, as in a call; -1: all is held at once, as in a recording
     },
     **{name: {"crf": anchor.coarsest, "size": 0, "every": 1} for name, anchor in ANCHORS.items()},
@@ -28,7 +34,13 @@ DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
 """Every codec's settings. `crf` is the anchor's quality, coarser is larger; `size` 0 is the clip's own."""
 
 
-_WORDS = {("size", 128): "128x128", ("every", 2): "half rate", ("jacobians", 0): "no Jacobians"}
+_WORDS: Mapping[tuple[str, int | float | str], str] = {
+    ("size", 128): "128x128",
+    ("size", 96): "96x96",
+    ("every", 2): "half rate",
+    ("every", 3): "third rate",
+    ("jacobians", 0): "no Jacobians",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,13 @@ class Point:
     def _name(self, quality: bool) -> str:
         words = [self.codec]
         for name, value in self.settings:
-            if name in ("crf", "quality"):
+            if self.codec == "talkcodec" and name in ("base", "fps", "level"):
+                if self["rung"] in ("hybrid", "video") and not self["kbps"] and (quality or name != "level"):
+                    words.append({"base": f"{value} px", "fps": f"{value:g} fps", "level": f"level {value:g}"}[name])
+            elif name == "kbps":
+                if value and quality:
+                    words.append(f"{value:g} kbit/s")
+            elif name in ("crf", "quality"):
                 if quality:
                     words.append("true keyframe" if value == -1 else f"{name} {value}")
             elif name == "rtt" and value != -1:
@@ -81,14 +99,17 @@ def make_point(codec: str, **settings: int | float | str) -> Point:
 
 
 def _anchor_points() -> list[Point]:
-    """Each anchor at full size, at 128x128 enlarged, and both at half the frame rate, where its low rates lie."""
+    """Each anchor at full size and enlarged from 128 and 96 px, at the full, half and third frame rate."""
     grid: dict[str, dict[tuple[int, int], tuple[int, ...]]] = {  # (size, every) to crf
-        "x264": {(0, 1): (45, 51), (128, 1): (42,), (128, 2): (39, 45)},
-        "x265": {(0, 1): (39, 45, 51), (0, 2): (48,), (128, 1): (40, 46), (128, 2): (42,)},
-        "vp8": {(0, 1): (63,), (128, 1): (63,), (128, 2): (50, 63)},
-        "vp9": {(0, 1): (55, 63), (128, 1): (50, 63), (128, 2): (55, 63)},
-        "av1": {(0, 1): (52, 63), (0, 2): (63,), (128, 1): (50, 57, 63), (128, 2): (63,)},
-    }
+        "x264": {(0, 1): (42, 48), (0, 2): (48,), (128, 2): (36, 42, 48)},
+        "x265": {(0, 1): (39, 45, 51), (0, 2): (48,), (128, 1): (40, 46), (128, 2): (36, 42, 48)},
+        "vp8": {(0, 1): (63,), (128, 2): (50, 63)},
+        "vp9": {(0, 1): (55, 63), (0, 2): (63,), (128, 1): (50, 63), (128, 2): (45, 55, 63), (96, 3): (52, 63)},
+        "av1": {
+            (0, 1): (46, 52, 57, 63), (0, 2): (52, 57, 63), (0, 3): (57, 63), (128, 1): (50, 57, 63),
+            (128, 2): (46, 52, 57, 63), (128, 3): (57, 63), (96, 2): (57, 63), (96, 3): (50, 57, 63),
+        },
+    }  # fmt: skip
     return [
         make_point(codec, crf=crf, size=size, every=every)
         for codec, curves in grid.items()
@@ -98,13 +119,13 @@ def _anchor_points() -> list[Point]:
 
 
 def _talkcodec_points() -> list[Point]:
-    """Keyframe quality at full and at half the motion rate, with one keyframe and with the encoder's own refreshing
-    (0.06 is its default), and the papers' condition; `eval ablation` has the rest."""
+    """The ladder at rates, its rungs one by one, the motion rung as in a call too, and the papers' condition;
+    `eval ablation` has the rest."""
     return [
-        *(make_point("talkcodec", quality=quality) for quality in (10, 25, 45, 70)),
+        *(make_point("talkcodec", rung="auto", kbps=kbps) for kbps in (3, 4, 5, 6, 8, 10, 13, 17, 25, 40, 60)),
+        *(make_point("talkcodec", quality=quality) for quality in (10, 25, 45)),
         make_point("talkcodec", quality=25, every=2, bundle=2),
-        *(make_point("talkcodec", quality=quality, refresh=0.06) for quality in (25, 45)),
-        make_point("talkcodec", quality=45, refresh=0.03),
+        make_point("talkcodec", quality=45, refresh=0.06),
         make_point("talkcodec", quality=45, refresh=0.06, rtt=100),
         make_point("talkcodec", quality=-1),
     ]

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.clips import Clip, read_clip
+from eval.clips import Clip, looped, read_clip
 from eval.points import Point
 from eval.rows import Row, append_row, load_rows
 from eval.wire import Traffic
@@ -25,7 +25,8 @@ Frames = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How clips are measured: the first `frames` of each (None for all), scaled to `size`, by which instruments."""
+    """How clips are measured: the first `frames` of each (None for all), scaled to `size`, by which instruments; looped
+    forwards and backwards to `loop_s` seconds, 0 for as they are."""
 
     frames: int | None = None
     size: int = 256
@@ -33,6 +34,7 @@ class RunConfig:
     landmarks: str = "mesh68"
     identity: str = "mobilefacenet"
     identity_every: int = 5
+    loop_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,11 @@ class Job:
     point: Point
 
 
-def pending_jobs(clips: list[Path], points: list[Point], results: Path) -> list[Job]:
-    """Jobs without a finished row in `results`, clip by clip. Rows with an error, or of other weights, run again.
+def pending_jobs(
+    clips: list[Path], points: list[Point], results: Path, instruments: Collection[str] = ()
+) -> list[Job]:
+    """Jobs without a finished row in `results`, clip by clip. Rows with an error, of other weights, or without one of
+    `instruments` run again.
 
     Raises UsageError when two clips have the same name: rows would not tell them apart.
     """
@@ -54,7 +59,7 @@ def pending_jobs(clips: list[Path], points: list[Point], results: Path) -> list[
     done = set()
     for row in load_rows([results]) if results.exists() else []:
         current = weights.get(row.settings.get("model"), row.model_sha256)
-        if not row.error and row.model_sha256 == current:
+        if not row.error and row.model_sha256 == current and row.instruments.keys() >= set(instruments):
             done.add(row.identity)
     return [Job(clip, point) for clip in clips for point in points if (clip.stem, point.key) not in done]
 
@@ -161,7 +166,7 @@ def _observed(path: Path, config: RunConfig) -> Any:
     """The clip and what the instruments see in it; kept, since jobs come clip by clip."""
     from eval.metrics import observe
 
-    clip = read_clip(path, config.frames, config.size)
+    clip = looped(read_clip(path, config.frames, config.size), config.loop_s)
     if len(clip.frames) < 2:
         raise MediaError(f"{path}: one frame is no clip")
     instruments = _instruments(config)

@@ -13,12 +13,24 @@ from eval.points import Point
 from eval.wire import Traffic, data_channel_traffic
 from talkcodec.bitstream import Hello, KeyframeAck, MotionSteps, ReceiverReport, serialize, units_of
 from talkcodec.clock import CLOCK_HZ, seq16_add, ticks
-from talkcodec.codec import Decoder, Encoder, EncoderConfig, Reference, accept_hello, hello_for
-from talkcodec.coding import AccessUnit, UnitReader, UnitWriter, mix_motion
-from talkcodec.errors import MediaError
+from talkcodec.codec import (
+    BaseConfig,
+    CroppedPicture,
+    Decoder,
+    Encoder,
+    EncoderConfig,
+    Rung,
+    accept_hello,
+    hello_for,
+)
+from talkcodec.codec.fitting import RateFitter
+from talkcodec.codec.ladder import config_for_rate
+from talkcodec.codec.timeline import TimedDrive, fill_in
+from talkcodec.coding import AccessUnit, UnitReader, UnitWriter
+from talkcodec.errors import ConfigError, MediaError
 from talkcodec.session import Limits, ReceiverConfig
 from talkcodec.session.fragments import KeyframeTransfer
-from talkcodec.types import Drive, Motion, Picture
+from talkcodec.types import Crop, Drive, Motion, Picture
 
 __all__ = ["KeypointsOnly", "code_talkcodec", "model_sha256"]
 
@@ -43,6 +55,7 @@ class KeypointsOnly:
         return self._engine.encode_reference(picture, Motion(motion.keypoints, self._identity))
 
     def generate(self, reference: Any, drive: Drive) -> Picture:
+        assert drive.motion is not None
         moved = Drive(Motion(drive.motion.keypoints, self._identity))
         picture: Picture = self._engine.generate(reference, moved)
         return picture
@@ -69,6 +82,8 @@ def code_talkcodec(clip: Clip, point: Point) -> tuple[Frames, Traffic]:
     if point["quality"] < 0:
         return _with_untouched_keyframe(engine, clip, point["every"]), Traffic(0, 0, 0, 0, 0)
     round_trip_ms = float(point["rtt"])
+    frames = [np.ascontiguousarray(frame) for frame in clip.frames[:: point["every"]]]
+    times_s = [float(index * point["every"] / clip.fps) for index in range(len(frames))]
     config = EncoderConfig(
         steps=steps,
         still_quality=point["quality"],
@@ -76,14 +91,37 @@ def code_talkcodec(clip: Clip, point: Point) -> tuple[Frames, Traffic]:
         refresh_l1=point["refresh"] or None,
         acknowledged=round_trip_ms >= 0,
     )
+    if point["rung"] != "motion" or point["kbps"]:
+        config = _with_base(config, point, frames, times_s, clip.duration_s, size)
     hello = hello_for(engine, config)
     encoder, decoder = Encoder(engine, config), Decoder(engine, accept_hello(engine, hello))
     sent = _Sent(hello, encoder, decoder, int(point["bundle"]), round_trip_ms)
-    for index, frame in enumerate(clip.frames[:: point["every"]]):
-        timestamp = ticks(float(index * point["every"] / clip.fps))
-        sent.send(np.ascontiguousarray(frame), timestamp)
+    for number, (frame, time_s) in enumerate(zip(frames, times_s, strict=True)):
+        if number in (0, len(frames) - 1) or encoder.wants(ticks(time_s)):
+            sent.send(frame, ticks(time_s))
     sent.flush()
-    return _shown(decoder, sent.received, point["every"], len(clip.frames)), sent.traffic(clip.duration_s)
+    encoder.close()
+    return _shown(decoder, sent.received, round(CLOCK_HZ / clip.fps), len(clip.frames)), sent.traffic(clip.duration_s)
+
+
+def _with_base(
+    config: EncoderConfig, point: Point, frames: list[Picture], times_s: list[float], duration_s: float, size: int
+) -> EncoderConfig:
+    """The configuration of the rung that a point names, or of the one that the ladder chooses for its rate."""
+    rung = None if point["rung"] == "auto" else Rung(point["rung"])
+    if not point["kbps"]:
+        if rung is None:
+            raise ConfigError("rung=auto chooses by the rate: give kbps too")
+        base = size if rung is Rung.VIDEO else int(point["base"])
+        return replace(config, rung=rung, base=BaseConfig(base, float(point["fps"]), float(point["level"])))
+    bitrate_bps = float(point["kbps"]) * 1000
+    config = config_for_rate(bitrate_bps, config, size, rung)
+    if config.rung is Rung.MOTION:
+        return config
+    whole = Crop(0, 0, size)
+    cut = [(t, CroppedPicture(f, whole, (size, size), True, 0)) for t, f in zip(times_s, frames, strict=True)]
+    fitted = RateFitter(bitrate_bps, config).fit(cut, duration_s, 0, config.base)
+    return replace(config, base=fitted)
 
 
 class _Sent:
@@ -106,7 +144,7 @@ class _Sent:
         self._up: list[int] = []
         self._down: list[int] = []
         self._payload_bytes = self._keyframe_bytes = 0
-        self.received: list[tuple[AccessUnit, Reference, Motion]] = []
+        self.received: list[TimedDrive] = []
 
     def send(self, picture: Picture, timestamp: int) -> None:
         """Code the picture of an instant; units leave when their bundle is full."""
@@ -129,12 +167,11 @@ class _Sent:
             for coded in units_of(bundle, self._first, self._time_base):
                 unit = self._reader.unit(coded)
                 self._payload_bytes += len(coded.payload)
-                reference = self._decoder.held.use(unit.reference_id)
-                self.received.append((unit, reference, self._reader.motion(unit)))
-            last = seq16_add(self._writer.next_sequence, -1)
+                self.received.append(TimedDrive(coded.timestamp, *self._decoder.drive(unit)))
             if self._round_trip_ms < 0:
-                self._writer.acknowledge_unit(last)
+                self._writer.acknowledge_all()
             else:
+                last = seq16_add(self._writer.next_sequence, -1)
                 left_ms = coded.timestamp * 1000 / CLOCK_HZ
                 self._units_there.append((left_ms + self._round_trip_ms / 2, last))
 
@@ -182,21 +219,11 @@ _REPORT_BYTES = len(serialize(ReceiverReport(1000, (1 << 64) - 1, 1000, 0, 900, 
 
 
 def _shown(
-    decoder: Decoder, received: list[tuple[AccessUnit, Reference, Motion]], every: int, count: int
+    decoder: Decoder, received: list[TimedDrive], period_ticks: int, count: int
 ) -> npt.NDArray[np.uint8]:
-    """Generate, with the frames between two units interpolated as a receiver does; the last one is held to the end."""
-    shown: list[Picture] = []
-    previous: tuple[Reference, Motion] | None = None
-    for _, reference, motion in received:
-        if previous is not None:
-            for step in range(1, every):
-                same = previous[0] is reference
-                between = mix_motion(previous[1], motion, step / every) if same else previous[1]
-                shown.append(decoder.generate(previous[0], Drive(between)))
-        shown.append(decoder.generate(reference, Drive(motion)))
-        previous = (reference, motion)
-    while len(shown) < count:
-        shown.append(shown[-1])
+    """Generate, with the frames between two units mixed of both as a receiver does; the last one is held to the end."""
+    shown = [decoder.generate(each.reference, each.drive) for each in fill_in(received, period_ticks)]
+    shown += [shown[-1]] * (count - len(shown))
     return np.stack(shown[:count])
 
 

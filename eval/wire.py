@@ -8,7 +8,7 @@ header 12 and DATA chunk header 16 (RFC 8831, RFC 9260), and the receiver acknow
 of 93 B the other way. docs/network.md measures both between real peers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 __all__ = [
@@ -66,9 +66,8 @@ def rtp_traffic(access_unit_bytes: list[int]) -> Traffic:
 def data_channel_traffic(
     payload_bytes: int, keyframe_bytes: int, messages_up: Iterable[int], messages_down: Iterable[int] = ()
 ) -> Traffic:
-    """Messages over data channels, each of at most MTU_PAYLOAD_BYTES; sizes of the messages in each direction."""
-    up, down = list(messages_up), list(messages_down)
-    assert max([*up, *down, 0]) <= MTU_PAYLOAD_BYTES, "a larger message would be cut by SCTP"
+    """Messages over data channels, cut where they are too long for a packet; sizes of those in each direction."""
+    up, down = list(_packets(messages_up)), list(_packets(messages_down))
     return Traffic(
         payload_bytes=payload_bytes,
         keyframe_bytes=keyframe_bytes,
@@ -76,6 +75,14 @@ def data_channel_traffic(
         wire_up_bytes=sum(up) + len(up) * DATA_CHANNEL_BYTES + _acknowledged(down),
         wire_down_bytes=sum(down) + len(down) * DATA_CHANNEL_BYTES + _acknowledged(up),
     )
+
+
+def _packets(messages: Iterable[int]) -> Iterator[int]:
+    for size in messages:
+        whole, rest = divmod(size, MTU_PAYLOAD_BYTES)
+        yield from [MTU_PAYLOAD_BYTES] * whole
+        if rest:
+            yield rest
 
 
 def _acknowledged(messages: list[int]) -> int:

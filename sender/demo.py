@@ -22,6 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.command.exits import run_app, tell
+from talkcodec.command.options import DEFAULT_MODEL, ModelOption, ThreadsOption
 from talkcodec.errors import TalkcodecError
 from talkcodec.media import MediaReader, MediaWriter, read_opus
 from talkcodec.media.sources import VideoFile
@@ -38,8 +40,8 @@ def main(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path("demo-out"),
     video: Annotated[Path | None, typer.Argument(help="Your own talking head; else the embedded sample.")] = None,
     seconds: Annotated[float, typer.Option(help="Length of the call.")] = 12.0,
-    model: Annotated[str, typer.Option(help="A model's name or .safetensors file.")] = "lite-256",
-    threads: Annotated[int, typer.Option(help="CPU threads of each of the two engines.")] = 1,
+    model: ModelOption = DEFAULT_MODEL,
+    threads: ThreadsOption = None,
 ) -> None:
     """Hold a call between two processes on this machine, and show both sides of it."""
     out.mkdir(parents=True, exist_ok=True)
@@ -50,7 +52,7 @@ def main(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     key = secrets.token_urlsafe(12)
-    common = ["--model", model, "--threads", str(threads)]
+    common = ["--model", model, *(["--threads", str(threads)] if threads else [])]
     receiver = _start(
         "receiver", ["--port", str(port), "--key", key, "--sink", str(received), "--once", *common], files["receiver"]
     )
@@ -66,7 +68,7 @@ def main(
     finally:
         receiver.terminate()
     if code or receiver_code:
-        typer.echo(f"error: the call failed (sender {code}, receiver {receiver_code})", err=True)
+        typer.echo(f"talkcodec: the call failed (sender {code}, receiver {receiver_code})", err=True)
         raise typer.Exit(code or receiver_code)
     try:
         rows = {name: [json.loads(line) for line in path.read_text().splitlines()] for name, path in files.items()}
@@ -75,8 +77,7 @@ def main(
         _print_table(rows["sender"], rows["receiver"])
         side = _side_by_side(source, received, rows, out / "side-by-side.mp4")
     except (TalkcodecError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(tell(error)) from None
     typer.echo(f"\nCaptured left, received right: {side.resolve()}")
     typer.echo(f"What the receiver played:      {received.resolve()}")
 
@@ -164,4 +165,4 @@ def _square(picture: Picture, side: int) -> Picture:
 
 
 if __name__ == "__main__":
-    app()
+    run_app(app)

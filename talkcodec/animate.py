@@ -38,7 +38,7 @@ def animate_portrait(
     track; None for the default one.
     """
     size = engine.config.picture_size
-    still = FaceCropper(size).crop(read_picture(portrait))
+    still = FaceCropper(size).crop(read_picture(portrait), 0.0)
     if not still.face_found:
         raise NoFaceError(f"no face found in {portrait}: use a picture that shows one face from the front")
     source = engine.detect(still.picture)

@@ -53,7 +53,7 @@ TIME_BASE = TimeBase(ticks=30, bits=32)
 """A third of a millisecond: a frame of 24 to 60 fps takes one byte of time."""
 
 FACE_SEARCH_S = 5.0
-FACE_SEARCH_FRAMES = 300
+FACE_SEARCH_FRAMES = 1200
 """A video whose first seconds show no face is refused."""
 
 MAX_PASTE_PX = 7680 * 4320
@@ -114,7 +114,7 @@ def encode_video(
     elif rung is not None:
         config = replace(config, rung=rung)
     keyframes = audio_bytes = frames = 0
-    time_s = 0.0
+    time_s, new_face = 0.0, False  # the latter: since the last picture that was coded
     with MediaReader(source) as reader:
         cropped = crop_frames(reader, engine.config.picture_size, crop)
         try:
@@ -148,16 +148,18 @@ def encode_video(
                             audio_bytes += len(packet.data)
                             _record_sound(writer, packet)
                             packet = next(sound, None)
+                        new_face |= picture.new_face
+                        if encoder.wants(_ticks(time_s)):
+                            unit = encoder.encode(
+                                picture.picture, _ticks(time_s), crop=picture.crop,
+                                captured_size=picture.captured_size, new_face=new_face,
+                            )  # fmt: skip
+                            new_face = False
+                            recorder.write(unit)
+                            keyframes += unit.keyframe is not None
                         frames += 1
                         if report:
                             report(frames)
-                        if not encoder.wants(_ticks(time_s)):
-                            continue
-                        unit = encoder.encode(
-                            picture.picture, _ticks(time_s), crop=picture.crop, captured_size=picture.captured_size
-                        )
-                        recorder.write(unit)
-                        keyframes += unit.keyframe is not None
                 while packet is not None:
                     audio_bytes += len(packet.data)
                     _record_sound(writer, packet)
@@ -284,17 +286,17 @@ def crop_frames(reader: MediaReader, size: int, follow: bool = True) -> Iterator
             height, width = frame.picture.shape[:2]
             side = min(height, width)
             crop = Crop((width - side) // 2, (height - side) // 2, side)
-            yield frame.time_s, CroppedPicture(fit(frame.picture, crop, size), crop, (width, height), False, 0)
+            yield frame.time_s, CroppedPicture(fit(frame.picture, crop, size), crop, (width, height), False, 0.0)
         return
     first_crop = _first_face(reader.path, size)
     cropper = FaceCropper(size)
     found = False
     for frame in reader:
-        result = cropper.crop(frame.picture)
+        result = cropper.crop(frame.picture, frame.time_s)
         found = found or result.face_found
         if not found:
             picture = fit(frame.picture, first_crop, size)
-            result = CroppedPicture(picture, first_crop, result.captured_size, False, 1)
+            result = CroppedPicture(picture, first_crop, result.captured_size, False, result.missing_s)
         yield frame.time_s, result
 
 
@@ -304,7 +306,7 @@ def _first_face(path: Path, size: int) -> Crop:
     time_s = 0.0
     with MediaReader(path) as reader:
         for number, (picture, time_s) in enumerate(reader):
-            result = cropper.crop(picture)
+            result = cropper.crop(picture, time_s)
             if result.face_found:
                 return result.crop
             if time_s > FACE_SEARCH_S or number >= FACE_SEARCH_FRAMES:

@@ -11,8 +11,11 @@
     └── PeerError             what the other end, or a file from elsewhere, sent us is wrong
         ├── BitstreamError    bytes that do not parse, or are out of bounds
         ├── StateError        well-formed, but it names a reference or state that is not held
+        ├── OfferError        an SDP offer or answer that cannot be used
         ├── MismatchError     version, model or parameters differ from ours
-        └── ClosedError       the peer left, refused, or fell silent
+        └── ClosedError       the peer left, or fell silent
+            ├── BusyError     it is in a call with somebody else
+            └── RefusedError  it did not accept the key, or the request
 
 A message says what went wrong, what was got, what was expected and what to do.
 Errors of dependencies are mapped onto these with ``raise ... from``.
@@ -20,6 +23,7 @@ Errors of dependencies are mapped onto these with ``raise ... from``.
 
 __all__ = [
     "BitstreamError",
+    "BusyError",
     "ClosedError",
     "ConfigError",
     "EngineError",
@@ -27,7 +31,9 @@ __all__ = [
     "MismatchError",
     "ModelError",
     "NoFaceError",
+    "OfferError",
     "PeerError",
+    "RefusedError",
     "StateError",
     "StorageError",
     "TalkcodecError",
@@ -83,5 +89,17 @@ class MismatchError(PeerError):
     """Protocol version, model or parameters differ from ours."""
 
 
+class OfferError(PeerError):
+    """An SDP offer or answer cannot be used."""
+
+
 class ClosedError(PeerError):
-    """The peer left, refused, or fell silent."""
+    """The peer left, or fell silent."""
+
+
+class BusyError(ClosedError):
+    """The peer is in a call with somebody else."""
+
+
+class RefusedError(ClosedError):
+    """The peer did not accept the key, or the request."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 __all__ = [
     "Base",
     "Crop",
+    "Delivery",
     "Drive",
     "FloatArray",
     "Kind",
@@ -18,6 +19,7 @@ __all__ = [
     "PlayedPicture",
     "PlayedSound",
     "SoundArray",
+    "WireCost",
 ]
 
 Picture = npt.NDArray[np.uint8]
@@ -96,3 +98,20 @@ class PlayedSound:
     samples: SoundArray
     timestamp: int
     arrived_s: float
+
+
+class Delivery(Enum):
+    """How a message of a call is to be carried."""
+
+    RELIABLE = "reliable"
+    """In order, and sent again until it arrives: Hello, keyframe pieces, acknowledgements, requests, Bye."""
+    DROPPABLE = "droppable"
+    """At once or not at all, in any order: motion bundles one way, receiver reports the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireCost:
+    """What a transport adds to a message on the wire: headers, and, as a mean, the acknowledgement that comes back."""
+
+    message_overhead_bytes: int = 0
+    acknowledgement_bytes: float = 0.0

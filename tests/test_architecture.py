@@ -1,13 +1,18 @@
-"""The house rules that a program can check: layers, public names, light imports."""
+"""The house rules that a program can check: layers, public names, light imports, one tree of errors, no sleeping."""
 
 import ast
+import builtins
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import talkcodec
+from talkcodec import errors
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,6 +24,7 @@ LAYERS = [
     {"talkcodec.codec", "talkcodec.session", "talkcodec.training", "talkcodec.media"},
     {"talkcodec.convert", "talkcodec.animate", "talkcodec.transport"},
     {"talkcodec.peer"},
+    {"talkcodec.command"},
     {"sender", "receiver"},
     {"eval", "call"},
     {"talkcodec.cli"},
@@ -27,6 +33,7 @@ LAYERS = [
 
 PURE = {"talkcodec.bitstream", "talkcodec.coding", "talkcodec.session"}
 FORBIDDEN_IN_PURE = {"torch", "cv2", "av", "aiortc", "aiohttp", "asyncio", "time", "socket", "openvino"}
+FORBIDDEN_IN_PURE |= {"datetime", "multiprocessing", "random", "subprocess"}
 
 PACKAGES = ["talkcodec", "sender", "receiver", "eval", "call"]
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -56,18 +63,27 @@ def imports(path: Path, run_time_only: bool = False) -> Iterator[tuple[str, int]
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
-            for alias in node.names:  # `from talkcodec import media` names the module, not the package
-                inside = node.module == "talkcodec" and alias.name != "__version__"
-                yield f"talkcodec.{alias.name}" if inside else node.module or "", node.lineno
+            for alias in node.names:
+                yield imported_module(node.module or "", alias.name), node.lineno
+
+
+def imported_module(module: str, name: str) -> str:
+    """`from talkcodec import media` names a module; `from talkcodec import Encoder` what its home defines."""
+    inside = ROOT / module.replace(".", "/") / name
+    if module == "talkcodec" and name != "__version__" and not (inside.is_dir() or inside.with_suffix(".py").is_file()):
+        return str(getattr(talkcodec, name).__module__)
+    return f"{module}.{name}" if module == "talkcodec" else module
 
 
 def layer_of(part: str) -> int | None:
     return next((number for number, row in enumerate(LAYERS) if part in row), None)
 
 
-def test_every_module_has_a_layer() -> None:
-    known = {part_of(module_name(path)) for path in SOURCES}
-    assert {part for part in known if layer_of(part) is None} <= {"talkcodec"}
+def test_layers_name_every_part_once_and_nothing_else() -> None:
+    named = [part for row in LAYERS for part in row]
+    assert len(named) == len(set(named))
+    assert set(named) == {part_of(module_name(path)) for path in SOURCES} - {"talkcodec"}
+    assert set(named) >= PURE
 
 
 def test_imports_only_point_down() -> None:
@@ -90,6 +106,13 @@ def test_bitstream_and_session_are_pure() -> None:
         if module.split(".")[0] in FORBIDDEN_IN_PURE
     ]
     assert wrong == []
+
+
+def test_bitstream_and_session_reach_nothing_impure_by_detour() -> None:
+    """A module of their own row may be impure; that they import nothing through it shows only when they run."""
+    outside = FORBIDDEN_IN_PURE - set(sys.stdlib_module_names)
+    for part in sorted(PURE):
+        assert run_python(f"import sys, {part}; print(sorted({outside!r} & set(sys.modules)))") == "[]", part
 
 
 def test_nothing_but_its_command_imports_training() -> None:
@@ -174,3 +197,53 @@ def test_every_module_can_be_imported() -> None:
     for path in SOURCES:
         if path.name != "__main__.py":
             importlib.import_module(module_name(path))
+
+
+def drawn_tree(text: str) -> dict[str, str]:
+    """Class to its parent, as a docstring draws them with branches four columns wide."""
+    parents, path = {}, [errors.TalkcodecError.__name__]
+    for branch, name in re.findall(r"^ {4}([│ ├└─]+ )([A-Z]\w+) ", text, re.MULTILINE):
+        del path[len(branch) // 4 :]
+        parents[name] = path[-1]
+        path.append(name)
+    return parents
+
+
+def test_the_tree_of_errors_is_the_one_drawn_above_it() -> None:
+    classes = [getattr(errors, name) for name in errors.__all__ if name != "TalkcodecError"]
+    assert errors.__doc__ is not None
+    assert drawn_tree(errors.__doc__) == {each.__name__: each.__base__.__name__ for each in classes}
+
+
+def test_errors_are_defined_in_the_one_tree() -> None:
+    wrong = []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ClassDef) or module_name(path) == "talkcodec.errors":
+                continue
+            bases = [ast.unparse(base).split(".")[-1] for base in node.bases]
+            if any(is_error(base) for base in bases):
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} defines {node.name}")
+    assert wrong == []
+
+
+def is_error(name: str) -> bool:
+    built_in = getattr(builtins, name, None)
+    return name.endswith("Error") or (isinstance(built_in, type) and issubclass(built_in, BaseException))
+
+
+MAY_SLEEP = {"peer/waiting.py"}
+"""Tests, from tests/ on, that sleep: the one helper that polls what gives no event, and paces a camera."""
+
+
+def test_tests_do_not_sleep() -> None:
+    """sleep(0), which only lets other tasks run, is no sleep."""
+    wrong = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or ast.unparse(node.func).split(".")[-1] != "sleep":
+                continue
+            nothing = isinstance(node.args[0], ast.Constant) and node.args[0].value == 0
+            if not nothing and path.relative_to(ROOT / "tests").as_posix() not in MAY_SLEEP:
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} sleeps")
+    assert wrong == []

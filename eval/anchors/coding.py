@@ -59,7 +59,7 @@ def _encode(pictures: list[Frames], name: str, quality: int, fps: Fraction) -> l
     context.framerate, context.time_base = fps, 1 / fps
     context.gop_size = 1 << 20
     context.thread_count = 1
-    context.options = dict(anchor.options(quality))
+    context.options = dict(anchor.options(quality, context.width * context.height))
     if anchor.target_bps is not None:
         context.bit_rate = anchor.target_bps
     packets: list[bytes] = []
@@ -80,7 +80,7 @@ def _decode(packets: list[bytes], decoder: str) -> list[Frames]:
     assert isinstance(context, av.VideoCodecContext)
     context.thread_count = 1
     frames = [frame for packet in packets for frame in context.decode(av.Packet(packet))]
-    return [frame.to_ndarray(format="rgb24") for frame in [*frames, *context.decode(None)]]
+    return [np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8) for frame in [*frames, *context.decode(None)]]
 
 
 def _bare(name: str, packet: bytes) -> bytes:
@@ -109,5 +109,4 @@ def _is_sei(name: str, unit: bytes) -> bool:
 def _resized(picture: Frames, size: tuple[int, int], interpolation: int) -> Frames:
     if picture.shape[1::-1] == size:
         return picture
-    resized: Frames = cv2.resize(picture, size, interpolation=interpolation)
-    return resized
+    return np.asarray(cv2.resize(picture, size, interpolation=interpolation), dtype=np.uint8)

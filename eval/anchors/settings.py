@@ -10,7 +10,8 @@ __all__ = ["ANCHORS", "Anchor"]
 
 @dataclass(frozen=True)
 class Anchor:
-    """encoder, decoder: FFmpeg's names; options: quality (larger is coarser) to encoder options; coarsest: the last
+    """encoder, decoder: FFmpeg's names; options: quality (larger is coarser) and pixels of a
+    picture to encoder options, the most effort that keeps up with a call on one core; coarsest: the last
     quality.
 
     target_bps: a rate that only serves to keep libvpx' quality mode from being capped; None leaves it out.
@@ -18,29 +19,34 @@ class Anchor:
 
     encoder: str
     decoder: str
-    options: Callable[[int], Mapping[str, str]]
+    options: Callable[[int, int], Mapping[str, str]]
     coarsest: int
     target_bps: int | None = None
 
 
-def _x264(quality: int) -> Mapping[str, str]:
+_SMALL = 128 * 128
+"""Pixels up to which more effort keeps up with a call, as for our own base pictures."""
+
+
+def _x264(quality: int, pixels: int) -> Mapping[str, str]:
     return {
-        "preset": "medium",
+        "preset": "slower" if pixels <= _SMALL else "slow",
         "tune": "zerolatency",
         "crf": str(quality),
         "x264-params": "keyint=infinite:scenecut=0:bframes=0",
     }
 
 
-def _x265(quality: int) -> Mapping[str, str]:
+def _x265(quality: int, pixels: int) -> Mapping[str, str]:
     parameters = "keyint=-1:scenecut=0:bframes=0:rc-lookahead=0:info=0:log-level=none:pools=none:frame-threads=1"
-    return {"preset": "medium", "tune": "zerolatency", "crf": str(quality), "x265-params": parameters}
+    preset = "slow" if pixels <= _SMALL else "medium"
+    return {"preset": preset, "tune": "zerolatency", "crf": str(quality), "x265-params": parameters}
 
 
-def _vp8(quality: int) -> Mapping[str, str]:
+def _vp8(quality: int, pixels: int) -> Mapping[str, str]:
     return {
         "deadline": "realtime",
-        "cpu-used": "4",
+        "cpu-used": "1" if pixels <= _SMALL else "4",
         "lag-in-frames": "0",
         "auto-alt-ref": "0",
         "qmin": str(quality),
@@ -48,19 +54,19 @@ def _vp8(quality: int) -> Mapping[str, str]:
     }
 
 
-def _vp9(quality: int) -> Mapping[str, str]:
+def _vp9(quality: int, pixels: int) -> Mapping[str, str]:
     return {
-        "deadline": "realtime",
-        "cpu-used": "5",
+        "deadline": "good",
+        "cpu-used": "1" if pixels <= _SMALL else "4",
         "lag-in-frames": "0",
         "auto-alt-ref": "0",
         "crf": str(quality),
     }
 
 
-def _av1(quality: int) -> Mapping[str, str]:
+def _av1(quality: int, pixels: int) -> Mapping[str, str]:
     parameters = "pred-struct=1:lookahead=0:scd=0:keyint=-1:lp=1"  # pred-struct 1 is low delay
-    return {"preset": "8", "crf": str(quality), "svtav1-params": parameters}
+    return {"preset": "4" if pixels <= _SMALL else "6", "crf": str(quality), "svtav1-params": parameters}
 
 
 ANCHORS: Mapping[str, Anchor] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.instruments.base import InstrumentError
+from talkcodec.errors import ModelError
 from talkcodec.types import FloatArray, Picture
 
 __all__ = ["FaceAlignment"]
@@ -23,7 +23,7 @@ class FaceAlignment:
         try:
             import face_alignment
         except ImportError as error:
-            raise InstrumentError(
+            raise ModelError(
                 "instrument 'face-alignment' is not installed: pip install face-alignment "
                 "(it downloads weights on first use)"
             ) from error
@@ -31,7 +31,7 @@ class FaceAlignment:
             kind = face_alignment.LandmarksType.TWO_D
             self._network = face_alignment.FaceAlignment(kind, device="cpu", flip_input=False)
         except Exception as error:  # the package lets every kind of network and file error through
-            raise InstrumentError(f"instrument 'face-alignment' cannot load its weights: {error}") from error
+            raise ModelError(f"instrument 'face-alignment' cannot load its weights: {error}") from error
         self.sha256 = _weights_hash(Path(face_alignment.__file__).parent)
 
     def detect(self, picture: Picture) -> FloatArray | None:

@@ -6,14 +6,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from talkcodec.errors import UsageError
 from talkcodec.types import FloatArray, Picture
 
-__all__ = ["IdentityInstrument", "InstrumentError", "Instruments", "LandmarkInstrument", "align_face", "five_points"]
-
-
-class InstrumentError(UsageError):
-    """An instrument is unknown, not installed, or its files are missing or damaged."""
+__all__ = ["IdentityInstrument", "Instruments", "LandmarkInstrument", "align_face", "five_points"]
 
 
 class LandmarkInstrument(Protocol):

@@ -5,9 +5,19 @@ import importlib.util
 from pathlib import Path
 from typing import NamedTuple
 
-from eval.instruments.base import IdentityInstrument, InstrumentError, Instruments, LandmarkInstrument
+from eval.instruments.base import IdentityInstrument, Instruments, LandmarkInstrument
+from talkcodec.errors import ModelError
 
-__all__ = ["IDENTITY_NAMES", "LANDMARK_NAMES", "Availability", "available", "default_folder", "open_instruments"]
+__all__ = [
+    "IDENTITY_NAMES",
+    "LANDMARK_NAMES",
+    "Availability",
+    "Choice",
+    "available",
+    "choose_instruments",
+    "default_folder",
+    "open_instruments",
+]
 
 LANDMARK_NAMES = ("mesh68", "face-alignment", "none")
 IDENTITY_NAMES = ("mobilefacenet", "none")
@@ -29,6 +39,14 @@ class Availability(NamedTuple):
     detail: str
 
 
+class Choice(NamedTuple):
+    """Which instruments a measurement uses. missing: for each that was left out, what that costs and how to get it."""
+
+    landmarks: str
+    identity: str
+    missing: tuple[str, ...]
+
+
 def default_folder() -> Path | None:
     """The first folder that holds local model files: ./models, models beside the package, ../shared/models."""
     from eval.instruments.local import FILES
@@ -44,10 +62,29 @@ def open_instruments(
 ) -> Instruments:
     """Open the named instruments ("none" leaves one out).
 
-    models: folder with local model files; None looks in `default_folder()`. Raises InstrumentError with what to do
+    models: folder with local model files; None looks in `default_folder()`. Raises ModelError with what to do
     when a name is unknown, a package is not installed or a file is missing.
     """
     return Instruments(_open_landmarks(landmarks, models), _open_identity(identity, models))
+
+
+def choose_instruments(models: Path | None, landmarks: str | None, identity: str | None) -> Choice:
+    """The instruments that were asked for by name; of the others (None) the usual ones, as far as they are there.
+
+    Where a folder is named (`models`) the usual ones are asked for too: `open_instruments` says what it lacks.
+    """
+    missing = []
+    if landmarks is None:
+        landmarks = LANDMARK_NAMES[0]
+        if models is None and (lack := _lack("mesh", "yunet")):
+            missing.append(f"AKD, MKR and jitter are not measured: {lack}")
+            landmarks = "none"
+    if identity is None:
+        identity = IDENTITY_NAMES[0]
+        if models is None and (lack := _lack("mobilefacenet")):
+            missing.append(f"AED is not measured: {lack}")
+            identity = "none"
+    return Choice(landmarks, identity, tuple(missing))
 
 
 def available(models: Path | None = None) -> list[Availability]:
@@ -90,7 +127,7 @@ def _open_landmarks(name: str, models: Path | None) -> LandmarkInstrument | None
         from eval.instruments.alignment import FaceAlignment
 
         return FaceAlignment()
-    raise InstrumentError(f"unknown landmark instrument {name!r}; known: {', '.join(LANDMARK_NAMES)}")
+    raise ModelError(f"unknown landmark instrument {name!r}; known: {', '.join(LANDMARK_NAMES)}")
 
 
 def _open_identity(name: str, models: Path | None) -> IdentityInstrument | None:
@@ -100,7 +137,7 @@ def _open_identity(name: str, models: Path | None) -> IdentityInstrument | None:
         from eval.instruments.local import MobileFaceNet
 
         return MobileFaceNet(_local("mobilefacenet", models))
-    raise InstrumentError(f"unknown identity instrument {name!r}; known: {', '.join(IDENTITY_NAMES)}")
+    raise ModelError(f"unknown identity instrument {name!r}; known: {', '.join(IDENTITY_NAMES)}")
 
 
 def _local(key: str, models: Path | None) -> Path:
@@ -110,8 +147,16 @@ def _local(key: str, models: Path | None) -> Path:
     path = folder / file.name if folder is not None else None
     if path is None or not path.is_file():
         where = folder or ", ".join(map(str, _DEFAULT_FOLDERS))
-        raise InstrumentError(
-            f"{file.name} is not in {where}: get it from {file.origin} and name its folder with --models, "
-            "or leave the metric out with --landmarks none / --identity none"
-        )
+        raise ModelError(f"{file.name} is not in {where}: get it from {file.origin}, and name its folder with --models")
     return path
+
+
+def _lack(*keys: str) -> str:
+    """What is missing of these files and how to get it; empty when nothing is."""
+    lacks = []
+    for key in keys:
+        try:
+            _local(key, None)
+        except ModelError as error:
+            lacks.append(str(error))
+    return "; ".join(lacks)

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import talkcodec.runtime.unreported  # noqa: F401  # isort: skip  # before openvino
 import openvino  # isort: skip
 
-from eval.instruments.base import InstrumentError, align_face
+from eval.instruments.base import align_face
+from talkcodec.errors import ModelError
 from talkcodec.types import FloatArray, Picture
 
 __all__ = ["FILES", "FaceMesh", "MobileFaceNet", "ModelFile", "YuNet"]
@@ -64,7 +65,7 @@ def _compile(path: Path, shape: list[int] | None = None) -> tuple[openvino.Compi
         options = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         return core.compile_model(model, "CPU", options), hashlib.sha256(data).hexdigest()
     except (OSError, RuntimeError) as error:
-        raise InstrumentError(f"{path}: cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{path}: cannot be loaded: {str(error).splitlines()[0]}") from error
 
 
 class YuNet:
@@ -83,7 +84,8 @@ class YuNet:
         """
         scale = self._side / max(picture.shape[:2])
         if scale != 1:
-            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            smaller = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            picture = np.asarray(smaller, dtype=np.uint8)
         padded = np.zeros((1, 3, self._side, self._side), np.float32)
         height, width = (min(n, self._side) for n in picture.shape[:2])
         padded[0, :, :height, :width] = picture[:height, :width, ::-1].transpose(
@@ -136,7 +138,7 @@ class FaceMesh:
         if float(presence.reshape(-1)[0]) < 0:  # a logit: 0 is a probability of one half
             return None
         inside = mesh.reshape(468, 3)[list(_MESH_TO_68), :2].astype(np.float64)
-        return ((inside - to_crop[:, 2]) @ np.linalg.inv(rotation).T).astype(np.float32)
+        return np.asarray((inside - to_crop[:, 2]) @ np.linalg.inv(rotation).T, dtype=np.float32)
 
 
 class MobileFaceNet:
@@ -157,4 +159,4 @@ class MobileFaceNet:
             face = cv2.warpAffine(picture, align_face(landmarks), (112, 112), flags=cv2.INTER_LINEAR)
         unit = (face.astype(np.float32) / 255 - self._MEAN) / self._DEVIATION
         embedding = self._model(unit.transpose(2, 0, 1)[None])[0][0]
-        return (embedding / max(float(np.linalg.norm(embedding)), 1e-12)).astype(np.float32)
+        return np.asarray(embedding / max(float(np.linalg.norm(embedding)), 1e-12), dtype=np.float32)

@@ -31,7 +31,7 @@ class Observation:
     @property
     def found(self) -> npt.NDArray[np.bool_]:
         """(T,) True where a face was found."""
-        return np.isfinite(self.landmarks).all(axis=(1, 2))
+        return np.asarray(np.isfinite(self.landmarks).all(axis=(1, 2)), dtype=np.bool_)
 
 
 def akd_paper(reference: FloatArray, generated: FloatArray) -> npt.NDArray[np.float64]:
@@ -62,7 +62,8 @@ def ocular_distance_px(landmarks: FloatArray) -> npt.NDArray[np.float64]:
 
 def squared_distance(reference: FloatArray, generated: FloatArray) -> npt.NDArray[np.float64]:
     """Sum of squared differences of unit-norm embeddings, 2 (1 - cos), in [0, 4]. (E, D) each."""
-    return np.square(reference.astype(np.float64) - generated).sum(axis=1)
+    distance: npt.NDArray[np.float64] = np.square(reference.astype(np.float64) - generated).sum(axis=1)
+    return distance
 
 
 def aed(reference: FloatArray, generated: FloatArray) -> float:

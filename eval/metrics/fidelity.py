@@ -71,11 +71,10 @@ def _similarity_terms(x: Unit, y: Unit) -> tuple[npt.NDArray[np.float64], npt.ND
 
 def _blur(x: Unit) -> Unit:
     edge = _WINDOW // 2
-    blurred: Unit = cv2.GaussianBlur(x, (_WINDOW, _WINDOW), _SIGMA)[edge:-edge, edge:-edge]
-    return blurred
+    return np.asarray(cv2.GaussianBlur(x, (_WINDOW, _WINDOW), _SIGMA)[edge:-edge, edge:-edge], dtype=np.float32)
 
 
 def _halve(x: Unit) -> Unit:
     height, width = x.shape[0] // 2, x.shape[1] // 2
-    halved: Unit = cv2.resize(x[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
-    return halved
+    even = x[: 2 * height, : 2 * width]
+    return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)

@@ -79,10 +79,10 @@ def observe(frames: Pictures, instruments: Instruments, identity_every: int = 1)
         empty = np.zeros((len(embedded), 0), np.float32)
         return Observation(landmarks, embedded, empty, empty)
     whole, aligned = [], []
-    for index in embedded:
-        picture = _as_bytes(frames[int(index)])
+    for instant in embedded:
+        picture = _as_bytes(frames[int(instant)])
         whole.append(instruments.identity.embed(picture, None))
-        points = landmarks[index]
+        points = landmarks[instant]
         found = bool(np.isfinite(points).all())
         aligned.append(instruments.identity.embed(picture, points) if found else np.full_like(whole[-1], np.nan))
     return Observation(landmarks, embedded, np.stack(whole), np.stack(aligned))
@@ -149,9 +149,9 @@ def _mode(fidelities: npt.NDArray[np.float64], seen: Observation, made: Observat
 
 def _as_bytes(picture: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Instruments look at 8-bit pictures, as a person would."""
-    if picture.dtype == np.uint8:
-        return picture
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    if picture.dtype != np.uint8:
+        picture = np.rint(np.clip(picture, 0, 1) * 255)
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def _plain(value: Any) -> Any:

@@ -59,7 +59,8 @@ def build_report(rows: Sequence[Row], config: ReportConfig) -> list[Path]:
     tables = _tables(kept, means, subject)
     figures = {f"rd-{rate.removesuffix('_bps')}": plots.draw_rd(means, rate) for rate in _RATES}
     about = _about(kept, left_out, rows)
-    film = film_strips(kept, subject, config.clips, config.strips)
+    film, skipped = film_strips(kept, subject, config.clips, config.strips)
+    about += [f"No film strip of {title}: --clips does not name it." for title in skipped]
     written = []
     if config.html is not None:
         config.html.parent.mkdir(parents=True, exist_ok=True)

@@ -30,24 +30,29 @@ class FilmStrip:
     picture: bytes
 
 
-def film_strips(rows: list[Row], subject: Mean | None, clips: Sequence[Path], names: Sequence[str]) -> list[FilmStrip]:
+def film_strips(
+    rows: list[Row], subject: Mean | None, clips: Sequence[Path], names: Sequence[str]
+) -> tuple[list[FilmStrip], list[str]]:
     """Strips of the named clips, then of the best, median and worst at the point `subject`; each is coded again.
 
-    Raises UsageError for a name without clip or result.
+    Also the titles of the latter that are not among `clips`. Raises UsageError for a name without clip or result.
     """
     if subject is None or not clips:
-        return []
+        return [], []
     ours = {row.clip: row for row in rows if row.point == subject.point}
     paths = {path.stem: path for path in find_clips(list(clips))}
     titles = dict.fromkeys(names, "")
     for rank, name in extreme_clips(list(ours.values())).items():
         titles[name] = f", the {rank} clip by AKD"
-    made = []
+    made, skipped = [], []
     for name, rank in titles.items():
-        if name not in ours or name not in paths:
+        if name in ours and name in paths:
+            made.append(_code_again(rows, ours[name], paths[name], name + rank))
+        elif name in names:
             raise UsageError(f"no film strip of {name!r}: it needs the clip (--clips) and its results")
-        made.append(_code_again(rows, ours[name], paths[name], name + rank))
-    return made
+        else:
+            skipped.append(name + rank)
+    return made, skipped
 
 
 def extreme_clips(rows: Sequence[Row]) -> dict[str, str]:

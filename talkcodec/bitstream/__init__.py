@@ -3,6 +3,7 @@
 docs/bitstream.md is normative. Needs numpy and msgpack only; reads no clock and opens nothing by itself.
 """
 
+from talkcodec.bitstream.agreement import agree
 from talkcodec.bitstream.base import BasePicture, BaseStart, parse_base, serialize_base
 from talkcodec.bitstream.bundles import CodedUnit, units_of
 from talkcodec.bitstream.keyframe import KeyframeUnit, parse_keyframe, serialize_keyframe
@@ -56,6 +57,7 @@ __all__ = [
     "SoundClock",
     "StateLookup",
     "TimeBase",
+    "agree",
     "dequantise",
     "generic_table",
     "load_table",

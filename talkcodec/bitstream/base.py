@@ -25,7 +25,7 @@ _START_BYTES = 8
 class BaseStart:
     """What a picture that starts the stream afresh says of those that follow it.
 
-    coder: 1, an AV1 picture stream. crop: the square of the captured frame that the pictures show, in captured pixels.
+    coder: 1, a VP9 picture stream. crop: the square of the captured frame that the pictures show, in captured pixels.
     """
 
     coder: int

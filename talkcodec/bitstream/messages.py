@@ -56,7 +56,7 @@ _U8, _U16, _U32, _U64 = 0xFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Everything that both ends must agree on; first message on the control channel, first record of a file.
+    """Everything that both ends must agree on; first message of a call, first record of a file.
 
     model_hash: the first 8 bytes of the model's hash. picture_size: side of the square picture, in pixels.
     features: a set of bits, unknown ones are ignored. creator: of the stream, free text, at most 64 characters.

@@ -5,15 +5,8 @@ from typing import Annotated
 
 import typer
 
-from talkcodec.cli.common import (
-    DEFAULT_MODEL,
-    EngineKind,
-    EngineOption,
-    ModelOption,
-    check_output,
-    open_model,
-    progress,
-)
+from talkcodec.cli.common import check_output, progress
+from talkcodec.command.options import DEFAULT_MODEL, EngineKind, EngineOption, ModelOption, open_model
 
 __all__ = ["animate"]
 

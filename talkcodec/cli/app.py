@@ -1,14 +1,15 @@
-"""The commands by name, and how errors end them: one line, exit code 1 (bad input) or 2 (bad use), no traceback."""
+"""The commands by name. Their errors are one sentence and an exit code, as of every program (talkcodec.command)."""
 
-import logging
-import sys
 from typing import Annotated
 
 import typer
 
+from call.command import call
+from receiver.command import receive
+from sender.command import send
 from talkcodec import __version__
 from talkcodec.cli import animate, bench, decode, demo, encode, info, model, train
-from talkcodec.errors import ConfigError, TalkcodecError
+from talkcodec.command.exits import run_app, set_up_logging
 
 __all__ = ["app", "main"]
 
@@ -23,6 +24,9 @@ app = typer.Typer(
 app.command()(encode.encode)
 app.command()(decode.decode)
 app.command()(info.info)
+app.command()(send)
+app.command()(receive)
+app.command()(call)
 app.command()(animate.animate)
 app.add_typer(model.app, name="model")
 app.command()(train.train)
@@ -40,15 +44,11 @@ def common(
     if version:
         typer.echo(f"talkcodec {__version__}")
         raise typer.Exit
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.DEBUG if verbose else logging.WARNING)
+    set_up_logging(verbose)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 def main() -> None:
     """Entry point of the `talkcodec` script."""
-    try:
-        app()
-    except TalkcodecError as error:
-        typer.echo(f"talkcodec: {error}", err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    run_app(app)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from talkcodec.cli.common import DEFAULT_MODEL, EngineKind, EngineOption, ModelOption
+from talkcodec.command.options import DEFAULT_MODEL, EngineKind, EngineOption, ModelOption, ThreadsOption
 
 if TYPE_CHECKING:
     from talkcodec.bitstream import CodedUnit
@@ -30,7 +30,7 @@ def bench(
     model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = EngineKind.auto,
     frames: Annotated[int, typer.Option(min=2, help="Frames that are timed, after a warm-up.")] = 100,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the default is all.")] = None,
+    threads: ThreadsOption = None,
     precision: Annotated[
         PrecisionKind, typer.Option(help="bf16 is about twice as fast where the processor has it.")
     ] = PrecisionKind.f32,

@@ -1,46 +1,14 @@
-"""What several commands share: the model options, opening an engine, a progress bar."""
+"""What the commands on files share: checks of their outputs, a progress bar."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from talkcodec.errors import ConfigError, MediaError
 
-if TYPE_CHECKING:
-    from talkcodec.runtime import Engine
-
-__all__ = ["DEFAULT_MODEL", "EngineKind", "EngineOption", "ModelOption", "open_model", "progress"]
-
-DEFAULT_MODEL = "lite-256"
-
-
-class EngineKind(str, Enum):  # noqa: UP042  (typer prints the values of a str Enum)
-    """What executes the networks."""
-
-    auto = "auto"
-    torch = "torch"
-    openvino = "openvino"
-
-
-ModelOption = Annotated[
-    str, typer.Option("--model", help="A model's name (see: talkcodec model list) or a .safetensors file.")
-]
-EngineOption = Annotated[EngineKind, typer.Option("--engine", help="What executes the networks.")]
-
-
-def open_model(name: str, engine: EngineKind) -> "Engine":
-    """The engine with this model; the first time its networks are converted for this machine, so say that."""
-    from rich.console import Console
-
-    from talkcodec.runtime import open_engine
-
-    with Console(stderr=True).status(f"Preparing {name}; the first time on a machine this takes some ten seconds"):
-        return open_engine(name, engine=engine.value)
-
+__all__ = ["check_output", "progress"]
 
 def check_output(path: Path, *inputs: Path | None, suffix: str) -> None:
     """Refuse an output that would overwrite an input, has another suffix, or whose folder is missing."""

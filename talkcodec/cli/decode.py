@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from talkcodec.cli.common import DEFAULT_MODEL, EngineKind, EngineOption, check_output, open_model, progress
+from talkcodec.cli.common import check_output, progress
+from talkcodec.command.options import DEFAULT_MODEL, EngineKind, EngineOption, open_model
 
 if TYPE_CHECKING:
     from talkcodec.bitstream import RecordingHeader

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from talkcodec.cli.common import DEFAULT_MODEL, EngineKind, EngineOption, ModelOption
+from talkcodec.command.options import DEFAULT_MODEL, EngineKind, EngineOption, ModelOption, open_model
 
 __all__ = ["demo"]
 
@@ -19,14 +19,15 @@ def demo(
     """Encode the embedded sample (or your video), decode it, and show both side by side."""
     from talkcodec.cli.contact_sheet import write_contact_sheet
     from talkcodec.cli.decode import decode
-    from talkcodec.cli.encode import encode
+    from talkcodec.cli.encode import encode_file
     from talkcodec.cli.info import info
+    from talkcodec.codec import EncoderConfig
     from talkcodec.sample import sample_path
 
     source = video or sample_path()
     out.mkdir(parents=True, exist_ok=True)
     recording, film, sheet = out / "demo.tkc", out / "demo.mp4", out / "contact-sheet.png"
-    encode(source, recording, model=model, engine=engine)
+    encode_file(source, recording, open_model(model, engine), EncoderConfig())
     decode(recording, film, side_by_side=source, model=model, engine=engine)
     write_contact_sheet(film, sheet)
     typer.echo("")

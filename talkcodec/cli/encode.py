@@ -2,21 +2,35 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from talkcodec.cli.common import (
+from talkcodec.cli.common import check_output, progress
+from talkcodec.command.options import (
     DEFAULT_MODEL,
     EngineKind,
     EngineOption,
+    JacobianStepOption,
+    KeyframeIntervalOption,
+    KeypointStepOption,
     ModelOption,
-    check_output,
+    QualityOption,
+    RefreshOption,
+    SmoothingOption,
+    StillOption,
+    encoder_config,
     open_model,
-    progress,
 )
+from talkcodec.errors import ConfigError
 
-__all__ = ["encode"]
+if TYPE_CHECKING:
+    from talkcodec.codec import EncoderConfig
+    from talkcodec.runtime import Engine
+
+__all__ = ["encode", "encode_file"]
+
+_AUDIO_KBPS = 16.0
 
 
 class RungKind(str, Enum):  # noqa: UP042  (typer prints the values of a str Enum)
@@ -41,22 +55,17 @@ def encode(
     bitrate: Annotated[
         float | None, typer.Option(metavar="KBPS", help="Rate of the picture in kbit/s, keyframes and all included.")
     ] = None,
+    *,
     model: ModelOption = DEFAULT_MODEL,
-    quality: Annotated[
-        int | None, typer.Option(help="Of the keyframe pictures, 0 to 100; else by the rate, or 45.")
-    ] = None,
-    keypoint_step: Annotated[int | None, typer.Option(help="Keypoint precision, in 1/4096; else 32.")] = None,
-    jacobian_step: Annotated[int | None, typer.Option(help="Jacobian precision, in 1/4096; else 128.")] = None,
-    keyframe_interval: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="A keyframe at the latest after this time.")
-    ] = None,
-    refresh_l1: Annotated[
-        float, typer.Option(help="Mean error (pictures in 0 to 1) that brings a keyframe; 1 for never.")
-    ] = 0.06,
-    still: Annotated[str, typer.Option(help="Coding of keyframe pictures: av1, webp or jpeg.")] = "av1",
-    smoothing: Annotated[float, typer.Option(help="Calms resting keypoints, 0 to 0.99.")] = 0.0,
+    quality: QualityOption,
+    keypoint_step: KeypointStepOption,
+    jacobian_step: JacobianStepOption,
+    keyframe_interval: KeyframeIntervalOption,
+    refresh_l1: RefreshOption,
+    still: StillOption,
+    smoothing: SmoothingOption,
     crop: Annotated[bool, typer.Option("--crop/--no-crop", help="Follow the face, or take the middle square.")] = True,
-    audio_kbps: Annotated[float, typer.Option(help="Of the Opus sound track; 0 leaves it out.")] = 16.0,
+    audio_kbps: Annotated[float, typer.Option(help="Of the Opus sound track; 0 leaves it out.")] = _AUDIO_KBPS,
     audio_track: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="Which sound track, 1 for the first; else the default one.")
     ] = None,
@@ -68,33 +77,44 @@ def encode(
     talkcodec encode talk.mp4 talk.tkc --bitrate 6
     """
     check_output(out, source, suffix=".tkc")
-    from talkcodec.bitstream import MotionSteps
-    from talkcodec.codec import EncoderConfig, Rung
-    from talkcodec.convert import encode_video
-    from talkcodec.errors import ConfigError
-    from talkcodec.media import MediaReader
-
     if not 0 <= audio_kbps <= 510:
         raise ConfigError(f"--audio-kbps: got {audio_kbps:g}, expected 0 (no sound) to 510")
     if bitrate is not None and not 1 <= bitrate <= 1000:
         raise ConfigError(f"--bitrate: got {bitrate:g}, expected 1 to 1000 kbit/s")
     if rung is RungKind.auto and bitrate is None:
         raise ConfigError("--rung auto chooses by the rate: give --bitrate KBPS too")
-    steps = {"keypoint_step": keypoint_step, "jacobian_step": jacobian_step}
-    config = EncoderConfig(
-        steps=MotionSteps(**{name: value for name, value in steps.items() if value is not None}),
-        still=still,
-        still_quality=45 if quality is None else quality,
-        keyframe_interval_s=keyframe_interval,
-        refresh_l1=None if refresh_l1 >= 1 else refresh_l1,
-        smoothing=smoothing,
-    )
+    config = encoder_config(
+        keypoint_step=keypoint_step, jacobian_step=jacobian_step, still=still, quality=quality,
+        keyframe_interval=keyframe_interval, refresh_l1=refresh_l1, smoothing=smoothing,
+    )  # fmt: skip
+    encode_file(
+        source, out, open_model(model, engine), config, rung=rung, bitrate=bitrate, crop=crop, audio_kbps=audio_kbps,
+        audio_track=audio_track,
+    )  # fmt: skip
+
+
+def encode_file(
+    source: Path,
+    out: Path,
+    engine: "Engine",
+    config: "EncoderConfig",
+    *,
+    rung: RungKind | None = None,
+    bitrate: float | None = None,
+    crop: bool = True,
+    audio_kbps: float = _AUDIO_KBPS,
+    audio_track: int | None = None,
+) -> None:
+    """Encode with a progress bar, and say what came out."""
+    from talkcodec.codec import Rung
+    from talkcodec.convert import encode_video
+    from talkcodec.media import MediaReader
+
     with MediaReader(source) as reader:
         total = reader.info.frame_count
-    opened = open_model(model, engine)
     with progress("encoding", total, out) as report:
         done = encode_video(
-            source, out, opened, config,
+            source, out, engine, config,
             crop=crop, audio_bps=round(audio_kbps * 1000), audio_track=audio_track, report=report,
             bitrate_bps=None if bitrate is None else bitrate * 1000,
             rung=None if rung in (None, RungKind.auto) else Rung(rung.value),

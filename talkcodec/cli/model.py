@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from talkcodec.cli.common import DEFAULT_MODEL
+from talkcodec.command.options import DEFAULT_MODEL
 
 __all__ = ["app"]
 

@@ -12,9 +12,9 @@ from talkcodec.errors import BitstreamError, ConfigError, StateError
 from talkcodec.picture.stream import StreamSettings, open_decoder, open_encoder
 from talkcodec.types import Crop, Picture
 
-__all__ = ["AV1_STREAM", "BaseConfig", "BaseDecoder", "BaseEncoder", "Pace"]
+__all__ = ["VP9_STREAM", "BaseConfig", "BaseDecoder", "BaseEncoder", "Pace"]
 
-AV1_STREAM = 1
+VP9_STREAM = 1
 """Id of the only coder."""
 
 _TOLERANCE = 0.25
@@ -94,7 +94,7 @@ class BaseEncoder:
         number, self._number = self._number, (self._number + 1) % BASE_NUMBERS
         self._pace.took(timestamp)
         self._crop, self._afresh = crop, False
-        return BasePicture(number, data, BaseStart(AV1_STREAM, crop) if afresh else None)
+        return BasePicture(number, data, BaseStart(VP9_STREAM, crop) if afresh else None)
 
     def close(self) -> None:
         """Free the coder."""
@@ -119,8 +119,8 @@ class BaseDecoder:
             raise StateError(f"base picture {base.number} came where {expected} was due: one before it is missing")
         self._expected = None
         if base.start is not None:
-            if base.start.coder != AV1_STREAM:
-                raise BitstreamError(f"base pictures are of coder {base.start.coder}, known is {AV1_STREAM}")
+            if base.start.coder != VP9_STREAM:
+                raise BitstreamError(f"base pictures are of coder {base.start.coder}, known is {VP9_STREAM}")
             self.crop = base.start.crop
         picture = self._stream.decode(base.data)
         if picture.shape[0] != picture.shape[1]:

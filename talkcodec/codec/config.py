@@ -33,7 +33,9 @@ class EncoderConfig:
     keyframe_interval_s: a keyframe at the latest after this time; None for never.
     refresh_l1: a keyframe (or an older reference that fits better) when the mean absolute error of what the receiver
     sees, pictures in [0, 1], passes this; None switches the check off. It generates a picture every check_interval_s.
-    min_keyframe_interval_s: no keyframe for reasons of quality sooner than this after the last.
+    min_keyframe_interval_s: no keyframe for reasons of quality sooner than this after the last, unless it is urgent:
+    another scene or face, an error far above refresh_l1, a crop that moved. Of those urgent_keyframes may come at
+    once, and then one every urgent_interval_s.
     references: how many reference pictures both ends keep, 1 to 8.
     smoothing: 0 (none) to below 1, how much of the motion of still keypoints is held back against jitter.
     acknowledged: animate only references that were acknowledged through `Encoder.held` (a call); else each counts as
@@ -50,6 +52,8 @@ class EncoderConfig:
     refresh_l1: float | None = 0.06
     check_interval_s: float = 1.0
     min_keyframe_interval_s: float = 3.0
+    urgent_keyframes: int = 3
+    urgent_interval_s: float = 1.5
     references: int = 4
     smoothing: float = 0.0
     acknowledged: bool = False
@@ -62,6 +66,8 @@ class EncoderConfig:
         _in_range("smoothing", self.smoothing, 0.0, 0.99)
         _in_range("check_interval_s", self.check_interval_s, 0.04, 3600.0)
         _in_range("min_keyframe_interval_s", self.min_keyframe_interval_s, 0.0, 3600.0)
+        _in_range("urgent_keyframes", self.urgent_keyframes, 1, 100)
+        _in_range("urgent_interval_s", self.urgent_interval_s, 0.0, 3600.0)
         if self.keyframe_interval_s is not None:
             _in_range("keyframe_interval_s", self.keyframe_interval_s, 0.04, 36_000.0)
         if self.refresh_l1 is not None:

@@ -1,4 +1,4 @@
-"""Picture to access unit: detect and quantise; and when to send a new reference picture."""
+"""Picture to access unit: detect, quantise, and a new reference picture when RefreshPolicy finds it due."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,8 +8,10 @@ import numpy as np
 from talkcodec.bitstream import KeyframeUnit, MotionState, dequantise, quantise
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec.base import BaseConfig, BaseDecoder, BaseEncoder
+from talkcodec.codec.change import Thumbnail, thumbnail
 from talkcodec.codec.config import EncoderConfig, Rung
 from talkcodec.codec.parameters import table_of
+from talkcodec.codec.refresh import RefreshPolicy
 from talkcodec.coding import AccessUnit, HeldReferences, next_reference_id
 from talkcodec.errors import ConfigError, UsageError
 from talkcodec.picture import STILL_IDS, open_still
@@ -20,14 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoder"]
 
+_RESTORED_WEIGHT = 2.0
+"""By which the error of a restored picture counts more against refresh_l1 than that of a moved one: it is small
+anywhere, since the base picture is there, and a new reference brings it down by about that."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
     """A reference picture as both ends hold it."""
 
     number: int
-    timestamp: int
     crop: Crop
+    cells: Thumbnail
     motion: Motion  # dequantised, of the reference picture itself
     prepared: Any  # runtime.Reference
 
@@ -51,11 +57,13 @@ class Encoder:
         self._base_shown = BaseDecoder(self._size)
         self._current: _Reference | None = None
         self._last_state: MotionState | None = None
-        self._last_base: Picture | None = None
         self._newest_seen: _Reference | None = None
+        self._made: _Reference | None = None  # the last one
         self._next_reference = 0
-        self._last_keyframe: int | None = None  # timestamps, 90 kHz
-        self._last_check: int | None = None
+        self._refresh = RefreshPolicy(self.config)
+        self._last_timestamp: int | None = None  # 90 kHz
+        self._time_s = 0.0  # the same, unwrapped, since the first picture
+        self._keyframe_s: float | None = None
         self._smoothed: Motion | None = None
         self._wanted_crop: Crop | None = None
 
@@ -66,11 +74,13 @@ class Encoder:
         force_keyframe: bool = False,
         crop: Crop | None = None,
         captured_size: tuple[int, int] | None = None,
+        new_face: bool = False,
     ) -> AccessUnit:
         """Code one picture (S, S, 3), S the model's picture size.
 
         timestamp: 90 kHz, may wrap at 32 bits. crop, captured_size (width, height): where the picture lies in the
         captured frame, by default the picture is the frame; another crop than before brings a keyframe.
+        new_face: another face than before, as far as the cropper knows: soon a keyframe, if it looks otherwise too.
         Raises UsageError for a picture of another size.
         """
         if picture.shape != (self._size, self._size, 3) or picture.dtype != np.uint8:
@@ -80,13 +90,16 @@ class Encoder:
             )
         crop = crop or Crop(0, 0, self._size)
         captured_size = captured_size or (self._size, self._size)
+        self._pass_time(timestamp)
         self._follow_acknowledgements()
         if self.config.rung is not Rung.MOTION:
-            return self._encode_base(picture, timestamp, force_keyframe, crop, captured_size)
+            return self._encode_base(picture, timestamp, force_keyframe, crop, captured_size, new_face)
         motion = self._smooth(self._engine.detect(picture), crop)
+        if (coming := self._coming()) is not None:
+            self._refresh.look(thumbnail(picture), coming.cells, motion.keypoints, self._time_s, new_face)
         keyframe = None
-        if force_keyframe or self._keyframe_is_due(timestamp, crop) or self._drifted(picture, motion, crop, timestamp):
-            keyframe = self._make_keyframe(picture, timestamp, crop, captured_size)
+        if force_keyframe or self._keyframe_is_due(crop) or self._drifted(picture, motion, crop):
+            keyframe = self._make_keyframe(picture, crop, captured_size)
         assert self._current is not None
         if keyframe is not None and keyframe.reference_id == self._current.number:
             state = keyframe.state  # the picture that is sent is the picture that is shown
@@ -114,16 +127,35 @@ class Encoder:
         self._base.close()
 
     def _encode_base(
-        self, picture: Picture, timestamp: int, force_keyframe: bool, crop: Crop, captured_size: tuple[int, int]
+        self,
+        picture: Picture,
+        timestamp: int,
+        force_keyframe: bool,
+        crop: Crop,
+        captured_size: tuple[int, int],
+        new_face: bool,
     ) -> AccessUnit:
-        keyframe = None
-        if force_keyframe or self._keyframe_is_due(timestamp, crop) or self._faded(picture, crop, timestamp):
-            keyframe = self._make_keyframe(picture, timestamp, crop, captured_size)
-        assert self._current is not None
         base = self._base.encode(picture, timestamp, crop)
-        if self.config.refresh_l1 is not None:
-            self._last_base = self._base_shown.decode(base)
+        keyframe = None
+        due = force_keyframe or self._keyframe_is_due(crop)
+        if self.config.rung is Rung.HYBRID:
+            shown = self._base_shown.decode(base)
+            due = due or self._faded(picture, shown, crop, new_face)
+        if due:
+            keyframe = self._make_keyframe(picture, crop, captured_size)
+        assert self._current is not None
         return AccessUnit(timestamp, self._current.number, keyframe=keyframe, base=base)
+
+    def _faded(self, picture: Picture, shown: Picture, crop: Crop, new_face: bool) -> bool:
+        """True when the decoded base picture, restored with the reference that is coming, is far from the picture."""
+        coming = self._coming()
+        assert coming is not None
+        self._refresh.look(thumbnail(picture), coming.cells, None, self._time_s, new_face)
+        if coming.crop != crop or not self._refresh.check_due(len(self.held.offered)):
+            return False
+        flow = self._engine.find_flow(coming.prepared, shown)
+        restored = self._engine.generate(coming.prepared, Drive(base=Base(shown.astype(np.float32), flow)))
+        return self._refresh.keyframe_due(_RESTORED_WEIGHT * _l1(restored, picture))
 
     def _follow_acknowledgements(self) -> None:
         """Animate the reference that the decoder came to hold last; none when it started again and holds nothing."""
@@ -133,57 +165,38 @@ class Encoder:
         elif newest is not None and newest is not self._newest_seen:
             self._current = self._newest_seen = newest
 
-    def _keyframe_is_due(self, timestamp: int, crop: Crop) -> bool:
-        if self._last_keyframe is None or self._current is None:
+    def _coming(self) -> _Reference | None:
+        """The reference that the receiver will see next: the one on its way, else the one in use."""
+        return self._made if self.held.offered else self._current
+
+    def _pass_time(self, timestamp: int) -> None:
+        if self._last_timestamp is not None:
+            elapsed = time32_diff(timestamp & 0xFFFFFFFF, self._last_timestamp & 0xFFFFFFFF)
+            self._time_s += max(0, elapsed) / CLOCK_HZ  # a source that starts again does not stop the policies
+        self._last_timestamp = timestamp
+
+    def _keyframe_is_due(self, crop: Crop) -> bool:
+        if self._keyframe_s is None or self._current is None:
             return True
-        if crop != self._wanted_crop:
+        if crop != self._wanted_crop and self._refresh.urgent_allowed(self._time_s):
             return True
         interval_s = self.config.keyframe_interval_s
-        return interval_s is not None and _seconds(timestamp, self._last_keyframe) >= interval_s - 1e-3
+        return interval_s is not None and self._time_s - self._keyframe_s >= interval_s - 1e-3
 
-    def _check_is_due(self, timestamp: int) -> bool:
-        """Whether what the receiver sees is to be looked at now; it costs a generated picture."""
-        assert self._last_keyframe is not None
-        last = self._last_check if self._last_check is not None else self._last_keyframe
-        if self.config.refresh_l1 is None or self.held.offered:
-            return False
-        if _seconds(timestamp, last) < self.config.check_interval_s - 1e-3:
-            return False
-        self._last_check = timestamp
-        return True
-
-    def _refresh_is_allowed(self, timestamp: int) -> bool:
-        assert self._last_keyframe is not None
-        return _seconds(timestamp, self._last_keyframe) >= self.config.min_keyframe_interval_s
-
-    def _drifted(self, picture: Picture, motion: Motion, crop: Crop, timestamp: int) -> bool:
+    def _drifted(self, picture: Picture, motion: Motion, crop: Crop) -> bool:
         """True when what the receiver sees is bad and no held reference would mend it; may switch the reference."""
-        limit = self.config.refresh_l1
-        assert self._current is not None
-        if not self._check_is_due(timestamp) or limit is None:
+        limit, coming = self.config.refresh_l1, self._coming()
+        assert coming is not None
+        if limit is None or not self._refresh.check_due(len(self.held.offered)):
             return False
-        if self._error(picture, motion, crop, self._current) <= limit:
-            return False
-        others = [held for held in self.held.values() if held is not self._current and held.crop == crop]
-        if others:
+        error = self._error(picture, motion, crop, coming)
+        others = [held for held in self.held.values() if held is not coming and held.crop == crop]
+        if error > limit and others:
             nearest = min(others, key=lambda held: _distance(held.motion, motion))
-            if self._error(picture, motion, crop, nearest) <= limit:
-                self._current = nearest
-                return False
-        return self._refresh_is_allowed(timestamp)
-
-    def _faded(self, picture: Picture, crop: Crop, timestamp: int) -> bool:
-        """True when the last base picture, restored with the reference, is far from what was captured about then."""
-        limit = self.config.refresh_l1
-        if self._last_base is None or not self._check_is_due(timestamp) or limit is None:
-            return False
-        assert self._current is not None
-        if self._last_base.shape[0] >= self._size or self._current.crop != crop:
-            return False
-        flow = self._engine.find_flow(self._current.prepared, self._last_base)
-        drive = Drive(base=Base(self._last_base.astype(np.float32), flow))
-        error = _l1(self._engine.generate(self._current.prepared, drive), picture)
-        return error > limit and self._refresh_is_allowed(timestamp)
+            other_error = self._error(picture, motion, crop, nearest)
+            if other_error <= limit:
+                self._current, error = nearest, other_error
+        return self._refresh.keyframe_due(error)
 
     def _error(self, picture: Picture, motion: Motion, crop: Crop, reference: _Reference) -> float:
         """Mean absolute error in [0, 1] of the picture that a receiver would generate from this reference."""
@@ -194,18 +207,17 @@ class Encoder:
         shown = self._engine.generate(reference.prepared, Drive(received))
         return _l1(shown, picture)
 
-    def _make_keyframe(
-        self, picture: Picture, timestamp: int, crop: Crop, captured_size: tuple[int, int]
-    ) -> KeyframeUnit:
+    def _make_keyframe(self, picture: Picture, crop: Crop, captured_size: tuple[int, int]) -> KeyframeUnit:
         """Code the still, and do with the decoded one exactly what the receiver will do."""
         data = self._code_still(picture)
         decoded = self._still.decode(data, self._size)
         state = quantise(self._engine.detect(decoded), self._table, self.config.steps)
         motion = dequantise(state, self._table, self.config.steps)
         number, self._next_reference = self._next_reference, next_reference_id(self._next_reference)
-        reference = _Reference(number, timestamp, crop, motion, self._engine.encode_reference(decoded, motion))
-        self._last_keyframe = self._last_check = timestamp
-        self._wanted_crop = crop
+        prepared = self._engine.encode_reference(decoded, motion)
+        self._made = reference = _Reference(number, crop, thumbnail(decoded), motion, prepared)
+        self._keyframe_s, self._wanted_crop = self._time_s, crop
+        self._refresh.keyframe_sent(self._time_s)
         if self.config.acknowledged:
             self.held.offer(number, state, reference)
             self._current = self._current or reference
@@ -257,10 +269,6 @@ def _l1(shown: Picture, picture: Picture) -> float:
 
 def _distance(a: Motion, b: Motion) -> float:
     return float(np.square(a.keypoints - b.keypoints).mean())
-
-
-def _seconds(later: int, earlier: int) -> float:
-    return time32_diff(later & 0xFFFFFFFF, earlier & 0xFFFFFFFF) / CLOCK_HZ
 
 
 def _recrop(motion: Motion, crop: Crop, to: Crop) -> Motion:

@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from talkcodec.bitstream import Hello, MotionTable, TimeBase, load_table, table_for_model
+from talkcodec.bitstream import Hello, MotionTable, TimeBase, agree, load_table, table_for_model
 from talkcodec.codec.config import DecoderConfig, EncoderConfig
-from talkcodec.errors import MismatchError
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine  # not at run time: the codec itself needs no torch
@@ -30,24 +29,8 @@ def hello_for(
 
 
 def accept_hello(engine: "Engine", hello: Hello) -> DecoderConfig:
-    """The decoder configuration for a peer's stream.
-
-    Raises MismatchError, saying what differs, when this engine cannot decode it.
-    """
-    ours, theirs = engine.model_hash[:8], hello.model_hash
-    if ours != theirs:
-        raise MismatchError(
-            f"the stream needs the model with hash {theirs.hex()}, this end has {engine.name} ({ours.hex()}): "
-            "use the same model on both ends (--model)"
-        )
-    for name, got, expected in (
-        ("picture size", hello.picture_size, engine.config.picture_size),
-        ("keypoints", hello.keypoints, engine.config.keypoints),
-        ("Jacobians", hello.jacobians, engine.config.jacobians),
-    ):
-        if got != expected:
-            raise MismatchError(f"the stream has {name} {got}, the model {engine.name} has {expected}")
-    load_table(hello.table_id, hello.keypoints, hello.jacobians)
+    """The decoder configuration for a stream of whoever says this Hello. Raises MismatchError as `agree`."""
+    agree(hello_for(engine, EncoderConfig()), hello)
     return DecoderConfig(steps=hello.steps, table_id=hello.table_id)
 
 

@@ -1,5 +1,6 @@
 """Opening files through PyAV, choosing their tracks, and decoding past damage."""
 
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -43,7 +44,7 @@ class Damage:
         """One packet more."""
         self.packets += 1
         self._in_a_row += 1
-        self.last = getattr(error, "strerror", None) or str(error)
+        self.last = _reason(error)
         self.given_up = self._in_a_row >= MAX_DAMAGED_IN_A_ROW
 
     def good(self) -> None:
@@ -56,12 +57,19 @@ class Damage:
         return f"{self.packets} damaged packet{'s were' if self.packets != 1 else ' was'} left out ({self.last})"
 
 
+def _reason(error: Exception) -> str:
+    """What an error says, without number and name of the file."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def open_input(path: Path) -> av.container.InputContainer:
     """Open a media file, whatever its name looks like. Raises MediaError."""
     try:
         kind = path.stat().st_mode
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        if missing and re.match(r"[a-z]{2,}:/", str(path)):
+            raise MediaError(f"{path} is an address, expected a file: save it first") from error
         raise MediaError(f"{path} does not exist" if missing else f"{path} cannot be read: {error.strerror}") from error
     if stat.S_ISDIR(kind):
         raise MediaError(f"{path} is a folder, expected a video file")
@@ -71,14 +79,14 @@ def open_input(path: Path) -> av.container.InputContainer:
         # A protocol of its own, so that "a:b.mp4" is a file; and "p%d.jpg" is one picture, no numbered series.
         return av.open(f"file:{path}", options={"pattern_type": "none"}, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"{path} is no video that can be read: {error}") from error
+        raise MediaError(f"{path} is no video that can be read: {_reason(error)}") from error
 
 
 def picture_stream(container: av.container.InputContainer) -> av.VideoStream | None:
     """The track to look at: the default one, else the first; a cover picture only when there is nothing else."""
     cover = av.stream.Disposition.attached_pic
-    films = [stream for stream in container.streams.video if not stream.disposition & cover]
-    chosen = _default(films or list(container.streams.video))
+    known = [stream for stream in container.streams.video if stream.codec_context is not None]
+    chosen = _default([stream for stream in known if not stream.disposition & cover] or known)
     if chosen is not None:
         chosen.thread_type = "SLICE" if chosen.width * chosen.height <= _ONE_THREAD_PX else "AUTO"
     return chosen
@@ -91,7 +99,7 @@ def sound_stream(container: av.container.InputContainer, track: int | None = Non
     """
     tracks = list(container.streams.audio)
     if track is None:
-        return _default(tracks)
+        return _default([stream for stream in tracks if stream.codec_context is not None])
     if not 1 <= track <= len(tracks):
         name = container.name.removeprefix("file:")
         raise MediaError(f"{name} has no sound track {track}: expected a number from 1 to {len(tracks)}")

@@ -3,6 +3,7 @@
 Everything that a file says about its pictures beside the samples is used up here, and nowhere else.
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from av.sidedata.sidedata import SideData
 
+from talkcodec.media.icc import matrix_to_bt709
 from talkcodec.types import FloatArray, Picture
 
 __all__ = ["to_picture", "turned"]
@@ -34,6 +36,8 @@ _PQ_PEAK_CD_M2 = 1000.0
 _KNEE = 0.8
 """Light up to here stays as it is; what is brighter is pressed between it and white."""
 
+_UNTAGGED = 2, 2, 2
+_SideData = Mapping[Any, object]
 _EXIF = 31
 _WHITE = 255
 
@@ -41,19 +45,40 @@ _WHITE = 255
 def to_picture(frame: av.VideoFrame, sample_aspect: Fraction | None = None) -> Picture:
     """(H, W, 3) uint8 RGB. sample_aspect: width of a pixel to its height, None for square ones.
 
-    Transparent parts are laid on white. HLG and PQ are brought to the range of SDR, BT.2020 and P3 to its colours.
-    Where a file does not name its colour matrix, BT.601 is taken, as FFmpeg does.
+    Transparent parts are laid on white. HLG and PQ are brought to the range of SDR, BT.2020, P3 and the
+    primaries of an ICC profile to its colours.
+    Where a file does not name its colour matrix, or names one that there is not, BT.601 is taken, as FFmpeg does.
+    Raises av.FFmpegError for what cannot be converted.
     """
-    primaries = int(frame.color_primaries or 0)
-    if frame.color_trc in (_HLG, _PQ):
-        picture = _mapped(frame, int(frame.color_trc), primaries if primaries in _TO_BT709 else _BT2020)
-    elif primaries in _TO_BT709:
-        picture = _mapped(frame, 0, primaries)
+    side_data = _side_data(frame)
+    transfer = int(frame.color_trc or 0)
+    colours = _matrix(frame, side_data, transfer)
+    if colours is not None:
+        picture = _mapped(frame, transfer, colours)
     elif frame.format.has_palette or any(component.is_alpha for component in frame.format.components):
-        picture = _on_white(np.asarray(frame.to_ndarray(format="rgba"), dtype=np.uint8))
+        picture = _on_white(_converted(frame, "rgba"))
     else:
-        picture = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-    return turned(_square_pixels(picture, sample_aspect), _display_matrix(frame))
+        picture = _converted(frame, "rgb24")
+    return turned(_square_pixels(picture, sample_aspect), _display_matrix(side_data))
+
+
+def _converted(frame: av.VideoFrame, kind: str) -> npt.NDArray[np.uint8]:
+    try:
+        return np.asarray(frame.to_ndarray(format=kind), dtype=np.uint8)
+    except av.FFmpegError:  # colours are tagged with reserved numbers: as if they were not tagged
+        frame.colorspace, frame.color_primaries, frame.color_trc = _UNTAGGED
+        return np.asarray(frame.to_ndarray(format=kind), dtype=np.uint8)
+
+
+def _matrix(frame: av.VideoFrame, side_data: _SideData, transfer: int) -> FloatArray | None:
+    """(3, 3) from the frame's linear RGB to BT.709's; None where it has BT.709's colours and range."""
+    primaries = int(frame.color_primaries or 0)
+    if transfer in (_HLG, _PQ) and primaries not in _TO_BT709:
+        primaries = _BT2020
+    if primaries in _TO_BT709:
+        return np.asarray(_TO_BT709[primaries], np.float32)
+    profile = side_data.get("ICC_PROFILE")
+    return matrix_to_bt709(bytes(profile)) if isinstance(profile, SideData) else None
 
 
 def turned(picture: Picture, matrix: tuple[int, int, int, int]) -> Picture:
@@ -71,15 +96,17 @@ def turned(picture: Picture, matrix: tuple[int, int, int, int]) -> Picture:
     return np.ascontiguousarray(picture)
 
 
-def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+def _side_data(frame: av.VideoFrame) -> _SideData:
     try:
-        side_data = frame.side_data
+        return frame.side_data
     except ValueError:  # PyAV does not know the type of EXIF's; FFmpeg has already made a matrix of it
-        side_data = _without_exif(frame).side_data
+        return _without_exif(frame).side_data
+
+
+def _display_matrix(side_data: _SideData) -> tuple[int, int, int, int]:
     matrix = side_data.get("DISPLAYMATRIX")
-    if matrix is None:
+    if not isinstance(matrix, SideData):
         return 1, 0, 0, 1
-    assert isinstance(matrix, SideData)
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
     return a, b, c, d
 
@@ -119,16 +146,15 @@ def _on_white(picture: npt.NDArray[np.uint8]) -> Picture:
     return np.asarray((mixed + _WHITE // 2) // _WHITE, dtype=np.uint8)
 
 
-def _mapped(frame: av.VideoFrame, transfer: int, primaries: int) -> Picture:
+def _mapped(frame: av.VideoFrame, transfer: int, colours: FloatArray) -> Picture:
     """Signal -> linear light -> BT.709's primaries -> pressed into SDR's range -> BT.709's signal."""
     matrix = frame.colorspace if int(frame.colorspace or 2) != 2 else None
-    if matrix is None and primaries == _BT2020:
+    if matrix is None and int(frame.color_primaries or 0) == _BT2020:
         matrix = av.video.reformatter.Colorspace.BT2020
     signal = frame.reformat(format="rgb48le", src_colorspace=matrix).to_ndarray()
     light = _to_light(transfer)[signal]  # (H, W, 3), 1 is the white of SDR
     peak = _peak(transfer)
-    steps = np.asarray(_TO_BT709[primaries], np.float32) * (65535 / peak)
-    mixed = cv2.transform(light, steps)
+    mixed = cv2.transform(light, colours * np.float32(65535 / peak))
     np.clip(mixed, 0, 65535, out=mixed)
     return _to_signal(transfer)[mixed.astype(np.uint16)]
 

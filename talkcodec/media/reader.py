@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
+import cv2
+import numpy as np
 
 from talkcodec.errors import MediaError
-from talkcodec.media.container import Damage, decoded_frames, is_cut, open_input, picture_stream
+from talkcodec.media.container import Damage, decoded_frames, is_cut, open_input, picture_stream, sound_stream
 from talkcodec.media.heic import is_tiled, read_tiles
 from talkcodec.media.interlace import deinterlaced
 from talkcodec.media.pictures import to_picture
@@ -20,6 +22,8 @@ __all__ = ["Frame", "MediaInfo", "MediaReader", "read_picture"]
 logger = logging.getLogger(__name__)
 
 MAX_SIDE_PX = 8192
+MAX_PHOTO_SIDE_PX = 16_384
+"""Phones take photos of 200 megapixels."""
 CLOCK_RESTART_S = 1.0
 """A clock that falls by more has begun anew, as in joined transport streams: time goes on from where it was."""
 
@@ -51,8 +55,10 @@ class MediaReader:
     file was read to its end. Raises MediaError for a file that is missing or no video.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, max_side_px: int = MAX_SIDE_PX) -> None:
+        """max_side_px: larger pictures are refused before they take memory."""
         self.path = Path(path)
+        self._max_side_px = max_side_px
         self.problem: str | None = None
         self.damaged_packets = 0
         self._opened: list[av.container.InputContainer] = []
@@ -66,15 +72,16 @@ class MediaReader:
             height=stream.height,
             fps=fps,
             frame_count=round(length_s * fps) or stream.frames,
-            has_audio=bool(container.streams.audio),
+            has_audio=sound_stream(container) is not None,
         )
 
     def _open(self) -> tuple[av.container.InputContainer, av.VideoStream]:
         container = open_input(self.path)
         stream = picture_stream(container)
         if stream is None:
+            unknown = " whose coding is known here" if container.streams.video else ""
             container.close()
-            raise MediaError(f"{self.path} holds no video")
+            raise MediaError(f"{self.path} holds no video{unknown}")
         self._opened.append(container)
         return container, stream
 
@@ -83,15 +90,21 @@ class MediaReader:
         self._unused = None
         self.problem, self.damaged_packets = None, 0
         if is_tiled(container):
-            yield Frame(read_tiles(self.path, container, MAX_SIDE_PX), 0.0)
+            yield Frame(read_tiles(self.path, container, self._max_side_px), 0.0)
             return
         damage = Damage()
         last_s = -1.0
         for time_s, decoded in self._timed(deinterlaced(decoded_frames(container, stream, damage))):
-            if max(decoded.width, decoded.height) > MAX_SIDE_PX:
-                raise MediaError(f"{self.path} has {decoded.width}x{decoded.height} px, at most {MAX_SIDE_PX}")
+            if max(decoded.width, decoded.height) > self._max_side_px:
+                size = f"{decoded.width}x{decoded.height}"
+                raise MediaError(f"{self.path} has {size} px, at most {self._max_side_px} a side can be read")
+            try:
+                picture = to_picture(decoded, stream.sample_aspect_ratio)
+            except (av.FFmpegError, ValueError) as error:
+                damage.add(error)
+                continue
             last_s = time_s
-            yield Frame(to_picture(decoded, stream.sample_aspect_ratio), time_s)
+            yield Frame(picture, time_s)
         self.damaged_packets = damage.packets
         if last_s < 0:
             why = f": {damage.last}" if damage.last else ""
@@ -133,6 +146,12 @@ class MediaReader:
 
 
 def read_picture(path: Path | str) -> Picture:
-    """The first picture of a photo or video file; raises MediaError."""
-    with MediaReader(path) as reader:
-        return next(iter(reader)).picture
+    """The first picture of a photo or video file, at most 8192 px a side: larger ones are scaled down. Raises
+    MediaError."""
+    with MediaReader(path, MAX_PHOTO_SIDE_PX) as reader:
+        picture = next(iter(reader)).picture
+    scale = MAX_SIDE_PX / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

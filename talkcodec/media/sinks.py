@@ -251,7 +251,7 @@ class VirtualCameraSink(_LatestPictureThread):
 
 
 def open_sink(text: str, sound: bool, size: int) -> Sink:
-    """"none", "window", "virtual-camera", or the path of an mp4 file. Raises UsageError or MediaError."""
+    """ "none", "window", "virtual-camera", or the path of an mp4 file. Raises UsageError or MediaError."""
     if text == "none":
         return NullSink()
     if text == "window":

@@ -156,7 +156,7 @@ class WithMicrophone:
 
 
 def open_source(text: str, loop: bool, microphone: str | None = None) -> Source:
-    """"sample", "camera", "camera:1", or the path of a video file; with a microphone, if one is named.
+    """ "sample", "camera", "camera:1", or the path of a video file; with a microphone, if one is named.
 
     A camera takes the system's microphone when none is named, and goes without when there is none; microphone "" asks
     for none. Raises MediaError.

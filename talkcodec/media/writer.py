@@ -20,7 +20,8 @@ __all__ = ["MediaWriter"]
 
 _CLOCK_HZ = 90_000
 _OPTIONS = {
-    "movflags": "empty_moov+default_base_moof+delay_moov",  # pieces that play by themselves
+    # Pieces that play by themselves, each with its own times, behind a head that waits for nothing.
+    "movflags": "empty_moov+default_base_moof+frag_discont+cmaf",
     "frag_duration": "1000000",  # a piece a second, in us
     "max_interleave_delta": "500000",  # wait no longer for sound that does not come, in us
     "fflags": "+flush_packets",
@@ -101,7 +102,7 @@ class MediaWriter:
         self._video.width, self._video.height = width + width % 2, height + height % 2
         self._video.pix_fmt = "yuv420p"
         self._video.time_base = Fraction(1, _CLOCK_HZ)
-        self._video.options = {"crf": str(crf), "preset": "veryfast"}
+        self._video.options = {"crf": str(crf), "preset": "veryfast", "bf": "0"}
         codec = self._video.codec_context
         codec.time_base = Fraction(1, _CLOCK_HZ)
         codec.color_range, codec.colorspace = ColorRange.MPEG, Colorspace.ITU709

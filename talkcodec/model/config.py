@@ -5,7 +5,10 @@ from typing import Any, Literal
 
 from talkcodec.errors import ConfigError
 
-__all__ = ["PRESETS", "FommNetworks", "LiteNetworks", "ModelConfig", "preset"]
+__all__ = ["DEFAULT_MODEL", "PRESETS", "FommNetworks", "LiteNetworks", "ModelConfig", "preset"]
+
+DEFAULT_MODEL = "lite-256"
+"""The shipped model that is taken when none is named."""
 
 
 @dataclass(frozen=True, slots=True)

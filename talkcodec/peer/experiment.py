@@ -7,19 +7,20 @@ measured and not this machine.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aiortc import RTCSessionDescription
-
-from talkcodec.codec import CroppedPicture, EncoderConfig, hello_for
+from talkcodec.codec import CroppedPicture, EncoderConfig
 from talkcodec.errors import ClosedError
-from talkcodec.peer.link import Link, new_connection
+from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.meters import Percentiles
-from talkcodec.peer.receiving import ReceivingConfig, ReceivingEnd
-from talkcodec.peer.sending import SendingConfig, SendingEnd
-from talkcodec.session import PlayedFrames, RateConfig, SenderConfig
-from talkcodec.transport.relay import Impairment, Relay, WireCount
+from talkcodec.peer.peer import Peer, Receives, Sends
+from talkcodec.peer.receiving import ReceivingEnd
+from talkcodec.peer.sending import SendingEnd
+from talkcodec.peer.webrtc import WebRtcConnection
+from talkcodec.session import PlayedFrames, RateConfig
+from talkcodec.transport.impairment import Impairment
+from talkcodec.transport.relay import Relay, WireCount
 from talkcodec.types import Crop, Drive, Kind, Motion, Picture, PlayedPicture
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ class _WholePicture:
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def crop(self, frame: Picture) -> CroppedPicture:
-        return CroppedPicture(frame, Crop(0, 0, self._size), (self._size, self._size), True, 0)
+    def crop(self, frame: Picture, time_s: float) -> CroppedPicture:
+        return CroppedPicture(frame, Crop(0, 0, self._size), (self._size, self._size), True, 0.0)
 
 
 class _Watch:
@@ -140,47 +141,31 @@ async def run_call(
     encoder = encoder or EncoderConfig(acknowledged=True, refresh_l1=None)
     relay = Relay(Impairment(), seed=seed)
     await relay.start()
-    caller, callee = new_connection(), new_connection()
+    caller, callee = WebRtcConnection(), WebRtcConnection()
     any_engine: Any = engine
     watch = _Watch()
-    hello = hello_for(any_engine, encoder)
-    config = SendingConfig(
-        encoder=encoder, session=SenderConfig(capture_fps=fps), rate=rate or RateConfig()
-    )
-
-    def attach_sender(link: Link) -> None:
-        link.sender = SendingEnd(any_engine, hello, config, _WholePicture(engine.config.picture_size))
+    config = PeerConfig(encoder=encoder, rate=rate or RateConfig())
 
     def shown(picture: PlayedPicture) -> None:
         watch.shown(picture)
         if on_picture is not None:
             on_picture(picture)
 
-    def attach_receiver(link: Link) -> None:
-        playout = replace(ReceivingConfig().playout, period_ticks=round(90_000 / fps))
-        link.receiver = ReceivingEnd(
-            any_engine, hello, ReceivingConfig(playout=playout), shown, same_clock=True
-        )
-
-    a, b = Link(caller, hello, attach_sender), Link(callee, hello, attach_receiver)
-    a.open_channels()
-    await caller.setLocalDescription(await caller.createOffer())
-    offer = relay.offer_for_answerer(caller.localDescription.sdp)
-    await callee.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-    b.open_channels()
-    await callee.setLocalDescription(await callee.createAnswer())
-    answer = relay.answer_for_offerer(callee.localDescription.sdp)
-    await caller.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    sends = Sends(fps, cropper=_WholePicture(engine.config.picture_size))
+    a = Peer(any_engine, caller, config, sends=sends)
+    b = Peer(any_engine, callee, config, receives=Receives(shown))
+    answer = await callee.answer(relay.offer_for_answerer(await caller.offer()))
+    await caller.accept(relay.answer_for_offerer(answer))
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(a.run()), asyncio.create_task(b.run())]
     try:
         agreed = asyncio.gather(a.agreed.wait(), b.agreed.wait())
         await asyncio.wait({agreed, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         if not agreed.done():
             raise ClosedError("the two peers did not come together")
-        assert a.sender is not None
-        assert b.receiver is not None
-        tasks.append(asyncio.create_task(_feed(a.sender, frames, fps)))
-        while not b.receiver.session.reference_ids:
+        assert a.sending is not None
+        assert b.receiving is not None
+        tasks.append(asyncio.create_task(_feed(a.sending, frames, fps)))
+        while not b.receiving.session.reference_ids:
             ended = next((task for task in tasks if task.done()), None)
             if ended is not None:
                 ended.result()
@@ -188,12 +173,12 @@ async def run_call(
             await asyncio.sleep(0.02)
         relay.impair(condition.impairment)
         await asyncio.sleep(warm_up_s)
-        return await _measure(relay, a.sender, b.receiver, watch, condition, seconds, fps)
+        return await _measure(relay, a.sending, b.receiving, watch, condition, seconds, fps)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(caller.close(), callee.close())
+        await asyncio.gather(a.close(), b.close())
         relay.close()
 
 

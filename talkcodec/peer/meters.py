@@ -1,8 +1,11 @@
 """Rates and percentiles over the last seconds, for the status line, the statistics file and the tests."""
 
+import threading
 from collections import deque
 
-__all__ = ["Percentiles", "RateMeter"]
+from talkcodec.clock import CLOCK_HZ, time32_diff
+
+__all__ = ["LipSync", "Percentiles", "RateMeter"]
 
 
 class RateMeter:
@@ -40,3 +43,25 @@ class Percentiles:
             return None
         ordered = sorted(self._values)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+class LipSync:
+    """How far apart a frame and the sound of the same instant are played. From any thread."""
+
+    def __init__(self) -> None:
+        self.error_ms = Percentiles(512)
+        self._lock = threading.Lock()
+        self._sound: tuple[int, float] | None = None  # 90 kHz time, when it is played
+
+    def sound(self, timestamp: int, played_ms: float) -> None:
+        """Sound of this media time is played then."""
+        with self._lock:
+            self._sound = (timestamp, played_ms)
+
+    def picture(self, timestamp: int, shown_ms: float) -> None:
+        """A frame of this media time is shown then."""
+        with self._lock:
+            if self._sound is not None:
+                sound_ms = self._sound[1] + time32_diff(timestamp, self._sound[0]) * 1000 / CLOCK_HZ
+                if abs(shown_ms - sound_ms) < 5000:
+                    self.error_ms.add(abs(shown_ms - sound_ms))

@@ -1,42 +1,35 @@
 """The receiving end on a connection: messages come in, pictures go out at their time.
 
-    data channels -> event loop: ReceiverSession -> worker thread: generate -> on_picture
+    transport -> event loop: Receiver -> worker thread: generate -> on_picture
 """
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from talkcodec.bitstream import Hello, KeyframePiece, KeyframeUnit, MotionBundle
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec import Decoder, Reference, accept_hello
 from talkcodec.errors import BitstreamError, TalkcodecError
+from talkcodec.peer.config import PeerConfig
+from talkcodec.peer.hello import frame_period_ticks
 from talkcodec.peer.meters import Percentiles
 from talkcodec.peer.worker import WorkingEnd
-from talkcodec.session import Limits, Outgoing, PlayoutConfig, ReceiverConfig, ReceiverSession, Shown
+from talkcodec.session import Outgoing, Receiver, Shown
 from talkcodec.types import Kind, Picture, PlayedPicture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
 
-__all__ = ["ReceivingConfig", "ReceivingEnd"]
+__all__ = ["ReceivingEnd"]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivingConfig:
-    """Settings of a receiving end."""
-
-    session: ReceiverConfig = field(default_factory=ReceiverConfig)
-    playout: PlayoutConfig = field(default_factory=PlayoutConfig)
-    limits: Limits = field(default_factory=Limits)
-
-
 class ReceivingEnd(WorkingEnd[Shown[Reference]]):
-    """One decoder and one ReceiverSession for one connection.
+    """One decoder and one Receiver for one connection.
 
     `on_picture` is called in the worker thread, for every shown frame, in order. Drop policy: one frame waits for the
     generator, a newer one replaces it (and the viewer sees the one before: it counts in `dropped_frames`).
@@ -46,15 +39,16 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         self,
         engine: "Engine",
         hello: Hello,
-        config: ReceivingConfig,
+        config: PeerConfig,
         on_picture: Callable[[PlayedPicture], None],
         *,
         same_clock: bool = False,
     ) -> None:
         """`hello` is the sending end's. same_clock: capture times are comparable with this machine's."""
         self._decoder = Decoder(engine, accept_hello(engine, hello))
-        self.session: ReceiverSession[Reference] = ReceiverSession(
-            hello, self._decoder.held, config.playout, config.session, config.limits
+        playout = replace(config.playout, period_ticks=frame_period_ticks(hello))
+        self.session: Receiver[Reference] = Receiver(
+            hello, self._decoder.held, playout, config.receiver, config.limits
         )
         self._on_picture = on_picture
         self._same_clock = same_clock

@@ -1,19 +1,19 @@
 """What a call looks like from outside: one snapshot a second, as a line for a person and as JSON for a program."""
 
 import json
+import logging
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from aiortc import RTCPeerConnection
-
 from talkcodec.errors import UsageError
-from talkcodec.peer.link import Link
 from talkcodec.peer.meters import RateMeter
-from talkcodec.transport.relay import IP_UDP_BYTES
+from talkcodec.peer.peer import Peer
 
 __all__ = ["CallMeter", "CallStats", "StatsFile", "status_line"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +57,18 @@ class CallStats:
 
 
 class CallMeter:
-    """Makes CallStats of a link, once a second."""
+    """Makes CallStats of a peer, once a second."""
 
     def __init__(self) -> None:
         self._rates = {name: RateMeter() for name in ("fps", "payload_up", "payload_down", "wire_up", "wire_down")}
         self._lost = (0, 0)
 
-    async def read(
-        self, link: Link, state: str, lip_sync_ms_p95: float | None = None, first_timestamp: int | None = None
-    ) -> CallStats:
-        """The present state of a link."""
+    async def read(self, peer: Peer, state: str, first_timestamp: int | None = None) -> CallStats:
+        """The present state of a peer. first_timestamp: of what it sends, where it receives nothing."""
         now_s = time.monotonic()
-        wire_up, wire_down = await _wire_bytes(link.connection) or (
-            link.traffic.wire_up_bytes,
-            link.traffic.wire_down_bytes,
-        )
-        sending, receiving = link.sender, link.receiver
+        traffic = peer.link.transport.traffic
+        wire_up, wire_down = await peer.connection.wire_bytes() or (traffic.wire_up_bytes, traffic.wire_down_bytes)
+        sending, receiving = peer.sending, peer.receiving
         values: dict[str, object] = {}
         frames = 0
         if sending is not None:
@@ -81,7 +77,7 @@ class CallMeter:
             values.update(
                 rtt_ms=counts.rtt_ms, loss=counts.loss, keyframe_age_s=_age(sending.keyframe_sent_s, now_s),
                 keyframe_bytes=counts.keyframe_bytes, encode_ms=sending.encode_ms.at(0.5), bundle=plan.bundle,
-                motion_fps=sending.config.session.capture_fps / plan.every, units=counts.units_sent,
+                motion_fps=sending.config.sender.capture_fps / plan.every, units=counts.units_sent,
                 dropped_frames=sending.dropped_frames, face_visible=sending.face_visible,
             )  # fmt: skip
         if receiving is not None:
@@ -101,13 +97,13 @@ class CallMeter:
             time_s=round(time.time(), 3),
             state=state,
             fps=rates["fps"].update(frames, now_s),
-            payload_kbps_up=rates["payload_up"].update(link.traffic.sent_bytes, now_s) * 8 / 1000,
-            payload_kbps_down=rates["payload_down"].update(link.traffic.received_bytes, now_s) * 8 / 1000,
+            payload_kbps_up=rates["payload_up"].update(traffic.sent_bytes, now_s) * 8 / 1000,
+            payload_kbps_down=rates["payload_down"].update(traffic.received_bytes, now_s) * 8 / 1000,
             wire_kbps_up=rates["wire_up"].update(wire_up, now_s) * 8 / 1000,
             wire_kbps_down=rates["wire_down"].update(wire_down, now_s) * 8 / 1000,
-            lip_sync_ms_p95=lip_sync_ms_p95,
-            malformed=link.malformed,
-            first_timestamp=first_timestamp,
+            lip_sync_ms_p95=peer.lip_sync.error_ms.at(0.95),
+            malformed=peer.link.malformed,
+            first_timestamp=first_timestamp if peer.first_timestamp is None else peer.first_timestamp,
             **values,  # type: ignore[arg-type]
         )
 
@@ -122,19 +118,8 @@ def _age(since_s: float | None, now_s: float) -> float | None:
     return None if since_s is None else now_s - since_s
 
 
-async def _wire_bytes(connection: RTCPeerConnection) -> tuple[int, int] | None:
-    """Bytes on the wire (up, down) by the transport's own count; None when it has none. STUN is not in it."""
-    for stats in (await connection.getStats()).values():
-        if stats.type == "transport":
-            return (
-                stats.bytesSent + IP_UDP_BYTES * stats.packetsSent,
-                stats.bytesReceived + IP_UDP_BYTES * stats.packetsReceived,
-            )
-    return None
-
-
 class StatsFile:
-    """Writes one JSON object a line."""
+    """Writes one JSON object a line. A disk that fills up ends the statistics, not the call."""
 
     def __init__(self, path: Path | None) -> None:
         self._file: IO[str] | None = None
@@ -148,8 +133,12 @@ class StatsFile:
         """Append a line; figures are rounded to three decimals."""
         if self._file is not None:
             row = {key: round(value, 3) if isinstance(value, float) else value for key, value in asdict(stats).items()}
-            self._file.write(json.dumps(row) + "\n")
-            self._file.flush()
+            try:
+                self._file.write(json.dumps(row) + "\n")
+                self._file.flush()
+            except OSError as error:
+                logger.warning("%s: no more statistics are written (%s)", self._file.name, error)
+                self._file = None
 
     def close(self) -> None:
         """Finish the file."""

@@ -1,27 +1,28 @@
 """The sending end on a connection: pictures come in from any thread, messages go out on the loop's.
 
-    push -> worker thread: crop, encode -> event loop: SenderSession -> data channels
+    push -> worker thread: crop, encode -> event loop: Sender -> transport
 """
 
 import logging
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from talkcodec.bitstream import Hello, KeyframeAck, KeyframeRequest, ReceiverReport
 from talkcodec.clock import ticks
-from talkcodec.codec import CroppedPicture, Encoder, EncoderConfig, FaceCropper
+from talkcodec.codec import CroppedPicture, Encoder, FaceCropper
 from talkcodec.coding import AccessUnit
+from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.meters import Percentiles
 from talkcodec.peer.worker import WorkingEnd
-from talkcodec.session import Outgoing, RateConfig, SenderConfig, SenderSession
-from talkcodec.types import Picture
+from talkcodec.session import Outgoing, Sender
+from talkcodec.types import Picture, WireCost
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
 
-__all__ = ["Cropper", "SendingConfig", "SendingEnd"]
+__all__ = ["Cropper", "SendingEnd"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,39 +30,37 @@ logger = logging.getLogger(__name__)
 class Cropper(Protocol):
     """What cuts the codec's square out of a captured frame."""
 
-    def crop(self, frame: Picture) -> CroppedPicture:
-        """The square of the next captured frame."""
+    def crop(self, frame: Picture, time_s: float) -> CroppedPicture:
+        """The square of the next captured frame, and its media time."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class SendingConfig:
-    """encoder, session and rate settings of a sending end. lost_face_frames: captured frames without a face after
-    which the last picture is kept alive, and a keyframe is sent when the face is back."""
-
-    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(acknowledged=True))
-    session: SenderConfig = field(default_factory=SenderConfig)
-    rate: RateConfig = field(default_factory=RateConfig)
-    lost_face_frames: int = 25
 
 
 @dataclass(frozen=True, slots=True)
 class _Captured:
     picture: Picture
     timestamp: int
+    capture_s: float
 
 
 class SendingEnd(WorkingEnd[_Captured]):
-    """One encoder and one SenderSession for one connection; make a new one for the next connection.
+    """One encoder and one Sender for one connection; make a new one for the next connection.
 
     `push` may be called from any thread; all else belongs to the event loop. Drop policy: one picture waits for the
     encoder, a newer one replaces it.
     """
 
-    def __init__(self, engine: "Engine", hello: Hello, config: SendingConfig, cropper: Cropper | None = None) -> None:
+    def __init__(
+        self,
+        engine: "Engine",
+        hello: Hello,
+        config: PeerConfig,
+        cropper: Cropper | None = None,
+        cost: WireCost = WireCost(),  # noqa: B008 (frozen)
+    ) -> None:
+        """`hello` is ours. cost: of the transport, for rate control."""
         self.config = config
         self._encoder = Encoder(engine, config.encoder)
-        self.session = SenderSession(hello, self._encoder.held, config.session, config.rate)
+        self.session = Sender(hello, self._encoder.held, config.sender, config.rate, config.limits, cost)
         self._cropper = cropper or FaceCropper(engine.config.picture_size)
         self._face_lost = False
         self._wish = threading.Event()  # a keyframe is to be made; cleared by the worker that makes it
@@ -76,22 +75,23 @@ class SendingEnd(WorkingEnd[_Captured]):
     def push(self, picture: Picture, capture_s: float) -> None:
         """A captured frame (H, W, 3) and its time on the monotonic clock. From any thread."""
         if self._running:
-            self._loop.call_soon_threadsafe(self._push, picture, ticks(capture_s))
+            self._loop.call_soon_threadsafe(self._push, picture, capture_s)
 
-    def _push(self, picture: Picture, timestamp: int) -> None:
+    def _push(self, picture: Picture, capture_s: float) -> None:
+        timestamp = ticks(capture_s)
         self.frames_captured += 1
         if not self._running or not (self.session.keyframe_wanted or self.session.wants_motion(timestamp)):
             return
         if self.session.keyframe_wanted and not self._wished:
             self._wished = True
             self._wish.set()
-        self._worker.submit(_Captured(picture, timestamp))
+        self._worker.submit(_Captured(picture, timestamp, capture_s))
 
     def _encode(self, captured: _Captured) -> None:
         """In the worker: crop, detect, code; hand the result to the loop."""
         started_s = time.perf_counter()
-        cropped = self._cropper.crop(captured.picture)
-        lost = cropped.missing_frames > self.config.lost_face_frames
+        cropped = self._cropper.crop(captured.picture, captured.capture_s)
+        lost = cropped.missing_s > self.config.lost_face_s
         wish = self._wish.is_set()
         if lost and self._last_unit is not None and not wish:
             self._face_lost = True
@@ -101,7 +101,7 @@ class SendingEnd(WorkingEnd[_Captured]):
         back, self._face_lost = self._face_lost, False
         self._wish.clear()
         unit = self._encoder.encode(
-            cropped.picture, captured.timestamp, wish or back, cropped.crop, cropped.captured_size
+            cropped.picture, captured.timestamp, wish or back, cropped.crop, cropped.captured_size, cropped.new_face
         )
         self._last_unit = unit
         elapsed_ms = (time.perf_counter() - started_s) * 1000
@@ -131,9 +131,9 @@ class SendingEnd(WorkingEnd[_Captured]):
         """A message for this end."""
         self.session.receive(message, now_ms)
 
-    def poll(self, now_ms: float, control_buffered_bytes: int, motion_buffered_bytes: int) -> list[Outgoing]:
+    def poll(self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int) -> list[Outgoing]:
         """Messages to send now."""
-        return self.session.poll(now_ms, control_buffered_bytes, motion_buffered_bytes)
+        return self.session.poll(now_ms, reliable_backlog_bytes, droppable_backlog_bytes)
 
     def next_poll_ms(self, now_ms: float) -> float | None:
         """When to poll again."""

@@ -11,14 +11,15 @@ import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp import web
 
-from talkcodec.errors import ClosedError, ConfigError, PeerError, UsageError
+from talkcodec.errors import BusyError, ClosedError, ConfigError, OfferError, RefusedError, UsageError
 
-__all__ = ["BusyError", "RefusedError", "WhipCall", "WhipConfig", "WhipServer", "is_loopback", "same_key", "whip_post"]
+__all__ = ["WhipCall", "WhipConfig", "WhipServer", "check_offer", "dial", "is_loopback", "same_key", "whip_post"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,18 +28,6 @@ MAX_SDP_BYTES = 64 * 1024
 MAX_SDP_LINE_BYTES = 2048
 BODY_TIMEOUT_S = 10.0
 _ANSWER_TIMEOUT_S = 15.0
-
-
-class BusyError(ClosedError):
-    """The receiver is in a call with somebody else."""
-
-
-class RefusedError(ClosedError):
-    """The receiver did not accept the key, or the request."""
-
-
-class MalformedOfferError(PeerError):
-    """What was posted is no usable SDP offer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +64,7 @@ def is_loopback(host: str) -> bool:
 class WhipServer:
     """One endpoint that holds at most one call.
 
-    offer: called with an SDP offer, returns the answer; raises BusyError (409) or MalformedOfferError (400).
+    offer: called with an SDP offer, returns the answer; raises BusyError (409) or OfferError (400).
     ended: called when the caller DELETEs the call.
     """
 
@@ -160,7 +149,7 @@ class WhipServer:
                 answer = await self._offer(offer)
             except BusyError as error:
                 raise web.HTTPConflict(text=f"{error}\n") from None
-            except MalformedOfferError as error:
+            except OfferError as error:
                 raise web.HTTPBadRequest(text=f"{error}\n") from None
             self._resource = secrets.token_urlsafe(12)
         location = f"{self.config.path}/{self._resource}"
@@ -203,17 +192,17 @@ async def _cors(
 
 
 def check_offer(sdp: str) -> None:
-    """Cheap checks before the WebRTC stack sees an offer. Raises MalformedOfferError."""
+    """Cheap checks before the WebRTC stack sees an offer. Raises OfferError."""
     lines = sdp.splitlines()
     if not lines or lines[0] != "v=0":
-        raise MalformedOfferError("not an SDP offer: it does not start with v=0")
+        raise OfferError("not an SDP offer: it does not start with v=0")
     if any(len(line) > MAX_SDP_LINE_BYTES for line in lines) or len(lines) > 1000:
-        raise MalformedOfferError("the SDP offer is too long")
+        raise OfferError("the SDP offer is too long")
     if not any(line.startswith("m=application ") for line in lines):
-        raise MalformedOfferError("the SDP offer has no data channel (m=application)")
+        raise OfferError("the SDP offer has no data channel (m=application)")
     for needed in ("a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:"):
         if not any(line.startswith(needed) for line in lines):
-            raise MalformedOfferError(f"the SDP offer has no {needed[2:-1]}")
+            raise OfferError(f"the SDP offer has no {needed[2:-1]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,3 +256,26 @@ async def whip_post(url: str, key: str, offer: str, ca_file: str | None = None) 
             raise RefusedError(f"{url} answered {response.status}: {reason}")
     except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError) as error:
         raise ClosedError(f"{url} does not answer: {error or type(error).__name__}") from error
+
+
+class Caller(Protocol):
+    """A connection that can call."""
+
+    async def offer(self) -> str:
+        """The SDP offer."""
+        ...
+
+    async def accept(self, answer: str) -> None:
+        """Take the SDP answer. Raises OfferError."""
+        ...
+
+
+async def dial(connection: Caller, url: str, key: str, ca_file: str | None = None) -> WhipCall:
+    """Call a WHIP endpoint with this connection. Raises as whip_post, and OfferError for an answer that is none."""
+    call = await whip_post(url, key, await connection.offer(), ca_file)
+    try:
+        await connection.accept(call.answer)
+    except OfferError:
+        await call.delete()
+        raise
+    return call

@@ -1,15 +1,10 @@
-"""Sound beside the pictures: Opus packets out on an RTP track at their time, samples in tied to the frames' clock."""
+"""Sound beside the pictures: Opus packets out on an RTP track, samples in, both tied to the frames' clock."""
 
 import asyncio
-import logging
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable
 from fractions import Fraction
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,96 +14,92 @@ from av import AudioFrame, Packet
 
 from talkcodec.bitstream import SoundClock
 from talkcodec.clock import CLOCK_HZ, ticks
-from talkcodec.errors import TalkcodecError
-from talkcodec.media import OPUS_RATE_HZ, SoundPacket
+from talkcodec.media import OPUS_RATE_HZ
 from talkcodec.types import PlayedSound
 
-__all__ = ["SoundReceiver", "SoundTrack"]
+__all__ = ["OutgoingSound", "SoundReceiver"]
 
-logger = logging.getLogger(__name__)
+_FRAME_SAMPLES = OPUS_RATE_HZ // 50
+_GAP_S = 0.2
+_DRIFT_S = 0.01
+_CLOCK_EVERY_S = 5.0
 
-_READ_AHEAD = 25
-_LATE_S = 0.1
 
+class OutgoingSound(MediaStreamTrack):
+    """The track to the peer: packets as they come from `push`. Drop policy: 10 wait, the oldest leaves first.
 
-class SoundTrack(MediaStreamTrack):
-    """Sends a source's Opus packets unchanged, each at its time. Silent until `start`.
-
-    Drop policy: packets more than 100 ms late are skipped. Memory: 25 packets are read ahead, in a thread.
-    A live source's packets are sent as they come, none ahead.
+    A SoundClock ties the packets to the frames' clock: with the first one, after each gap, and every five seconds where
+    a microphone's clock drifts. `keep_alive` says it every five seconds in any case, which also tells the peer that we
+    are there while microphone and camera are off.
     """
 
     kind = "audio"
 
-    def __init__(self, packets: Iterator[SoundPacket], live: bool = False) -> None:
-        """packets: times count from the start that `start` gives, as those of the pictures."""
+    def __init__(self) -> None:
         super().__init__()
-        self._source, self._live = packets, live
-        self._start_s = 0.0
-        self._ahead: deque[SoundPacket] = deque()
-        self._started = asyncio.Event()
-        self._first: float | None = None
-        self._announce: Callable[[SoundClock], None] = lambda clock: None
-        self._thread = ThreadPoolExecutor(1, "sound")
-        self.packets_sent = 0
-        self.bytes_sent = 0
+        self._packets: deque[tuple[int, bytes]] = deque(maxlen=10)
+        self._arrived = asyncio.Event()
+        self._announce: Callable[[SoundClock], None] | None = None
+        self._first_s: float | None = None
+        self._position = 0
+        self._told: tuple[int, float] | None = None  # position and its time, as told last
+        self._told_at_s = float("-inf")
 
-    def start(self, start_s: float, announce: Callable[[SoundClock], None]) -> None:
-        """The handshake is done. start_s: time 0 of the source on the monotonic clock; `announce` sends the
-        SoundClock of the first packet."""
-        self._start_s, self._announce = start_s, announce
-        self._started.set()
+    def start(self, announce: Callable[[SoundClock], None]) -> None:
+        """The handshake is done: packets count from now on; `announce` sends a SoundClock."""
+        self._announce = announce
 
-    def stop(self) -> None:
-        """End the track."""
-        super().stop()
-        self._started.set()
-        with suppress(RuntimeError):  # stopped before
-            self._thread.submit(getattr(self._source, "close", lambda: None))  # gives a microphone back
-        self._thread.shutdown(wait=False)
+    def push(self, packet: bytes, captured_s: float) -> None:
+        """20 ms of sound and their time on the monotonic clock."""
+        if self._announce is None or self.readyState != "live":
+            return
+        if self._first_s is None:
+            self._first_s, self._told = captured_s, None
+        wanted = round((captured_s - self._first_s) * OPUS_RATE_HZ)
+        gap = abs(wanted - self._position) > _GAP_S * OPUS_RATE_HZ  # silence, or the microphone was off
+        if gap:
+            self._position = max(self._position, wanted)
+        if self._told is None or gap or (self._silent() and self._drift_s(captured_s, self._told) > _DRIFT_S):
+            self._tell(self._position, captured_s)
+        self._packets.append((self._position, packet))
+        self._position += _FRAME_SAMPLES
+        self._arrived.set()
+
+    def keep_alive(self) -> None:
+        """To be called now and then: says the clock when it was not said for a while."""
+        if self._silent():
+            now_s = time.monotonic()
+            first_s = now_s if self._first_s is None else self._first_s
+            self._tell(round((now_s - first_s) * OPUS_RATE_HZ), now_s)
+
+    def _silent(self) -> bool:
+        return time.monotonic() - self._told_at_s >= _CLOCK_EVERY_S
+
+    def _drift_s(self, captured_s: float, told: tuple[int, float]) -> float:
+        """How far what was told last is from the truth."""
+        return abs((self._position - told[0]) / OPUS_RATE_HZ - (captured_s - told[1]))
+
+    def _tell(self, position: int, captured_s: float) -> None:
+        if self._announce is not None:
+            self._told, self._told_at_s = (position, captured_s), time.monotonic()
+            self._announce(SoundClock(position & 0xFFFFFFFF, ticks(captured_s)))
 
     async def recv(self) -> "Packet[Any]":
-        """The next packet, when it is time for it."""
-        await self._started.wait()
-        while True:
+        """The next packet, as soon as it is there."""
+        while not self._packets:
             if self.readyState != "live":
                 raise MediaStreamError
-            if not self._ahead:
-                await self._read()
-            packet = self._ahead.popleft()
-            wait_s = self._start_s + packet.time_s - time.monotonic()
-            if wait_s < -_LATE_S and not self._live:
-                continue
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
-            return self._send(packet)
+            self._arrived.clear()
+            await self._arrived.wait()
+        position, data = self._packets.popleft()
+        packet: Packet[Any] = Packet(data)
+        packet.pts, packet.time_base = position, Fraction(1, OPUS_RATE_HZ)
+        return packet
 
-    async def _read(self) -> None:
-        try:
-            read = await asyncio.get_running_loop().run_in_executor(
-                self._thread, lambda: list(islice(self._source, 1 if self._live else _READ_AHEAD))
-            )
-        except TalkcodecError as error:
-            logger.warning("%s: the call goes on without sound", error)
-            self.stop()
-            raise MediaStreamError from error
-        except RuntimeError as error:  # the thread is gone: stopped
-            raise MediaStreamError from error
-        if not read:
-            self.stop()
-            raise MediaStreamError
-        self._ahead.extend(read)
-
-    def _send(self, packet: SoundPacket) -> "Packet[Any]":
-        if self._first is None:
-            self._first = packet.time_s
-            self._announce(SoundClock(0, ticks(self._start_s + packet.time_s)))
-        self.packets_sent += 1
-        self.bytes_sent += len(packet.data)
-        sent: Packet[Any] = Packet(packet.data)
-        sent.pts = round((packet.time_s - self._first) * OPUS_RATE_HZ)
-        sent.time_base = Fraction(1, OPUS_RATE_HZ)
-        return sent
+    def stop(self) -> None:
+        """End the track; whoever waits for a packet is woken."""
+        super().stop()
+        self._arrived.set()
 
 
 class SoundReceiver:
@@ -117,12 +108,12 @@ class SoundReceiver:
     Frames that come before the SoundClock wait; at most 100 of 20 ms, the oldest leaves first.
     """
 
-    def __init__(self, on_sound: Callable[[PlayedSound], None]) -> None:
-        self._on_sound = on_sound
+    def __init__(self, on_sound: Callable[[PlayedSound], None], failed: Callable[[Exception], None]) -> None:
+        """on_sound: called on the event loop with 20 ms each; what it raises goes to `failed`."""
+        self._on_sound, self._failed = on_sound, failed
         self._clock: SoundClock | None = None
         self._waiting: deque[tuple[int, AudioFrame, float]] = deque(maxlen=100)
         self._task: asyncio.Task[None] | None = None
-        self._lock = threading.Lock()
         self.frames_received = 0
 
     def set_clock(self, clock: SoundClock) -> None:
@@ -153,8 +144,12 @@ class SoundReceiver:
             arrived_s = time.monotonic()
             if self._clock is None:
                 self._waiting.append((frame.pts, frame, arrived_s))
-            else:
+                continue
+            try:
                 self._deliver(frame.pts, frame, arrived_s)
+            except Exception as error:  # nobody awaits this task while the call lasts
+                self._failed(error)
+                return
 
     def _deliver(self, position: int, frame: AudioFrame, arrived_s: float) -> None:
         assert self._clock is not None

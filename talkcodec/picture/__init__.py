@@ -1,6 +1,6 @@
-"""Keyframe pictures: one picture to a few thousand bytes and back, bounded against hostile data.
+"""Coded pictures, bounded against hostile data: stills (one picture, a few thousand bytes) and streams of pictures.
 
-AV1 (SVT-AV1 writes, dav1d reads) is the default; WebP and JPEG are there where AV1 is not.
+AV1 codes stills (SVT-AV1 writes, dav1d reads), WebP and JPEG where AV1 is not; VP9 codes streams.
 """
 
 from talkcodec.picture.still import (
@@ -11,5 +11,30 @@ from talkcodec.picture.still import (
     StillCodec,
     open_still,
 )
+from talkcodec.picture.stream import (
+    MAX_STREAM_SIZE,
+    MAX_UNIT_BYTES,
+    StreamDecoder,
+    StreamEncoder,
+    StreamSettings,
+    is_intra,
+    open_decoder,
+    open_encoder,
+)
 
-__all__ = ["DEFAULT_QUALITY", "MAX_STILL_BYTES", "MAX_STILL_SIZE", "STILL_IDS", "StillCodec", "open_still"]
+__all__ = [
+    "DEFAULT_QUALITY",
+    "MAX_STILL_BYTES",
+    "MAX_STILL_SIZE",
+    "MAX_STREAM_SIZE",
+    "MAX_UNIT_BYTES",
+    "STILL_IDS",
+    "StillCodec",
+    "StreamDecoder",
+    "StreamEncoder",
+    "StreamSettings",
+    "is_intra",
+    "open_decoder",
+    "open_encoder",
+    "open_still",
+]

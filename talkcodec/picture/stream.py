@@ -17,6 +17,7 @@ __all__ = [
     "StreamDecoder",
     "StreamEncoder",
     "StreamSettings",
+    "is_intra",
     "open_decoder",
     "open_encoder",
 ]
@@ -32,18 +33,18 @@ MAX_STREAM_SIZE = 2048
 class StreamSettings:
     """How an encoder codes until it is told otherwise.
 
-    quality: 0 (smallest) to 100 (best), constant over pictures; steps of 0.5 make a difference.
-    preset: SVT-AV1's, 0 (slow) to 10; None takes the slowest that keeps up with a call at the picture's size.
+    quality: 0 (smallest) to 100 (best), constant over pictures; steps below 2 may make no difference.
+    preset: libvpx's cpu-used, 0 (slow) to 8; None takes the slowest that keeps up with a call at the picture's size.
     """
 
-    quality: float = 15.0
+    quality: float = 20.0
     preset: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.quality <= 100:
             raise ConfigError(f"stream quality is {self.quality}, expected 0 to 100")
-        if self.preset is not None and not 0 <= self.preset <= 10:
-            raise ConfigError(f"stream preset is {self.preset}, expected 0 (slow) to 10, or None")
+        if self.preset is not None and not 0 <= self.preset <= 8:
+            raise ConfigError(f"stream preset is {self.preset}, expected 0 (slow) to 8, or None")
 
 
 class StreamEncoder(Protocol):
@@ -78,19 +79,24 @@ class StreamDecoder(Protocol):
         """Forget all pictures, as after a unit that never came; only an intra unit decodes next."""
 
 
+def is_intra(unit: bytes) -> bool:
+    """Whether a unit says that it needs nothing before it; what it really holds is seen when it is decoded."""
+    return unit[:1] == b"\x82"
+
+
 def open_encoder(settings: StreamSettings | None = None) -> StreamEncoder:
     """An encoder that has coded nothing yet."""
     # Imported here: PyAV and OpenCV cost a tenth of a second each.
-    from talkcodec.picture.stream_av1 import Av1StreamEncoder
+    from talkcodec.picture.stream_vp9 import Vp9StreamEncoder
 
-    return Av1StreamEncoder(settings or StreamSettings())
+    return Vp9StreamEncoder(settings or StreamSettings())
 
 
 def open_decoder(max_size: int) -> StreamDecoder:
     """A decoder of pictures of at most max_size x max_size pixels; more is refused before pixels are allocated."""
-    from talkcodec.picture.stream_av1 import Av1StreamDecoder
+    from talkcodec.picture.stream_vp9 import Vp9StreamDecoder
 
-    return Av1StreamDecoder(max_size)
+    return Vp9StreamDecoder(max_size)
 
 
 def check_picture(picture: Picture) -> None:
@@ -105,5 +111,5 @@ def check_picture(picture: Picture) -> None:
 
 def check_unit(unit: bytes) -> None:
     """Refuse what is too long (or too short) to be a unit."""
-    if not 2 <= len(unit) <= MAX_UNIT_BYTES:
-        raise BitstreamError(f"stream unit has {len(unit)} bytes, expected 2 to {MAX_UNIT_BYTES}")
+    if not 4 <= len(unit) <= MAX_UNIT_BYTES:
+        raise BitstreamError(f"stream unit has {len(unit)} bytes, expected 4 to {MAX_UNIT_BYTES}")

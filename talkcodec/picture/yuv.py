@@ -1,4 +1,4 @@
-"""RGB to the colours that AV1 codes and back: full-range BT.601, 4:2:0, chroma in the middle of four pixels.
+"""RGB to the colours that the coders take and back: full-range BT.601, 4:2:0, chroma in the middle of four pixels.
 
 Both ends convert with these functions, never with a library's guess.
 """

@@ -20,6 +20,7 @@ import numpy as np
 
 import talkcodec
 from talkcodec.errors import UsageError
+from talkcodec.model.config import DEFAULT_MODEL
 from talkcodec.runtime.engine import Engine, EngineName, Precision, open_engine
 from talkcodec.types import Drive
 
@@ -74,7 +75,7 @@ class BenchReport:
 
 
 def run_bench(
-    model: str | Path = "lite-256",
+    model: str | Path = DEFAULT_MODEL,
     engine: EngineName = "auto",
     *,
     device: str | None = None,

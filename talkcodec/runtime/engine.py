@@ -1,7 +1,8 @@
 """Engine: a model, ready to run on this machine. detect -> encode_reference -> generate."""
 
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from talkcodec.errors import EngineError, ModelError
-from talkcodec.model.config import ModelConfig
+from talkcodec.model.config import DEFAULT_MODEL, ModelConfig
 from talkcodec.model.files import ModelFile, read_model_file
+from talkcodec.runtime.restoration import open_restorer, restoration_for
 from talkcodec.runtime.restorer import Blend, Restorable, Restorer, find_flow
 from talkcodec.types import Base, Drive, FloatArray, Motion, Picture
 
@@ -58,12 +60,15 @@ class Engine:
     method wait for one another. Raises EngineError for inputs of another shape or type.
     """
 
-    def __init__(self, file: ModelFile, backend: Backend, restorer: Restorer | None = None) -> None:
+    def __init__(self, file: ModelFile, backend: Backend, restorer: Callable[[], Restorer] = Blend) -> None:
+        """`restorer` opens what restores base pictures, when one comes."""
         self.config: ModelConfig = file.config
         self.model_hash: bytes = file.hash
         self.name: str = file.name
         self._backend = backend
-        self._restorer = restorer or Blend()
+        self._open_restorer = restorer
+        self._restorer: Restorer | None = None
+        self._lock = threading.Lock()
 
     @property
     def description(self) -> str:
@@ -105,12 +110,19 @@ class Engine:
         size = self.config.picture_size
         if base.picture.shape[0] >= size:
             return np.asarray(np.clip(np.rint(base.picture), 0, 255), dtype=np.uint8)
-        return self._restorer.restore(self._restorable(reference), base)
+        restorable = self._restorable(reference)
+        return self._opened_restorer().restore(restorable, base)
 
     def _restorable(self, reference: Reference) -> Restorable:
         if not reference.restorable:
-            reference.restorable.append(self._restorer.prepare(reference.picture))
+            reference.restorable.append(self._opened_restorer().prepare(reference.picture))
         return reference.restorable[0]
+
+    def _opened_restorer(self) -> Restorer:
+        with self._lock:
+            if self._restorer is None:
+                self._restorer = self._open_restorer()
+            return self._restorer
 
     def generate_float(self, reference: Reference, drive: Drive) -> FloatArray:
         """As generate with motion, before rounding: (S, S, 3) float32 in [0, 1], for metrics."""
@@ -144,7 +156,7 @@ class Engine:
 
 
 def open_engine(
-    model: str | Path = "lite-256",
+    model: str | Path = DEFAULT_MODEL,
     engine: EngineName = "auto",
     device: str | None = None,
     threads: int | None = None,
@@ -173,6 +185,10 @@ def open_engine(
     if threads is not None and threads < 1:
         raise EngineError(f"threads: got {threads}, expected at least 1")
     file = read_model_file(model)
+
+    def restorer(runner: str) -> Callable[[], Restorer]:
+        return lambda: open_restorer(restoration_for(file.config.picture_size), runner, threads)
+
     if engine == "auto" and precision == "int8":
         engine = "openvino"  # torch would run it in another precision than was asked for
     if engine == "auto":
@@ -182,7 +198,7 @@ def open_engine(
     if engine == "torch":
         if precision == "int8":
             raise EngineError("precision: torch has no int8 here; use engine openvino")
-        return Engine(file, _torch_backend(file, device, threads, precision))
+        return Engine(file, _torch_backend(file, device, threads, precision), restorer("torch"))
     try:
         from talkcodec.runtime.openvino_backend import OpenVINOBackend
 
@@ -195,8 +211,8 @@ def open_engine(
         if engine == "openvino":
             raise EngineError(f"OpenVINO cannot run {file.name}: {reason}") from error
         logger.warning("OpenVINO cannot run %s (%s); using torch, which is slower", file.name, reason)
-        return Engine(file, _torch_backend(file, device, threads, precision))
-    return Engine(file, backend)
+        return Engine(file, _torch_backend(file, device, threads, precision), restorer("torch"))
+    return Engine(file, backend, restorer("openvino"))
 
 
 def _torch_backend(file: ModelFile, device: str | None, threads: int | None, precision: Precision) -> Backend:

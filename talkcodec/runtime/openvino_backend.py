@@ -26,7 +26,7 @@ from talkcodec.runtime import quantise
 from talkcodec.runtime.cache import GraphCache, cache_directory
 from talkcodec.types import FloatArray, Motion, Picture
 
-__all__ = ["OpenVINOBackend"]
+__all__ = ["Graph", "OpenVINOBackend", "kept"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ Arrays = tuple[npt.NDArray[Any], ...]
 _Temporary = tempfile.TemporaryDirectory[str] | None
 
 
-class _Graph:
+class Graph:
     """One compiled graph, one request: calls wait for one another."""
 
     def __init__(self, compiled: Any) -> None:
@@ -78,7 +78,7 @@ class OpenVINOBackend:
         self._detect = self._compile("detect")
         self._encode_reference = self._compile("encode_reference")
         self._generate = self._compile("generate")
-        self._generate_float: _Graph | None = None
+        self._generate_float: Graph | None = None
         self._lock = threading.Lock()
         number = openvino.get_version().split("-")[0]
         used = f", {threads} threads" if threads else ""
@@ -106,13 +106,13 @@ class OpenVINOBackend:
         prediction: FloatArray = self._generate_float(*_motion(motion), *reference)[0][0]
         return prediction
 
-    def _compile(self, name: str) -> _Graph:
+    def _compile(self, name: str) -> Graph:
         if name != "generate":
-            return _Graph(self._core.compile_model(self._folders[name] / f"{name}.xml", self._device, self._options))
+            return Graph(self._core.compile_model(self._folders[name] / f"{name}.xml", self._device, self._options))
         floats = self._core.read_model(self._folders["generate_float"] / "generate_float.xml")
         rounded = _to_bytes(floats.output(0).get_node().input_value(0))
         graph = openvino.Model([rounded], floats.get_parameters())
-        return _Graph(self._core.compile_model(graph, self._device, self._options))
+        return Graph(self._core.compile_model(graph, self._device, self._options))
 
     def _quantised(self, file: ModelFile, calibration: Path | Sequence[Path] | None) -> tuple[Path, _Temporary]:
         """The folder of the int8 graphs. The key leaves NNCF's version out, so that a warm start does without NNCF."""
@@ -131,7 +131,7 @@ class OpenVINOBackend:
                     quantise.quantise(graph, samples[name]), folder / f"{name}.xml", compress_to_fp16=False
                 )
 
-        return _kept((*key, *int8), build)
+        return kept((*key, *int8), build)
 
     def _compile_options(self, threads: int | None, precision: str) -> dict[str, Any]:
         capabilities = self._core.get_property(self._device, "OPTIMIZATION_CAPABILITIES")
@@ -152,12 +152,12 @@ class OpenVINOBackend:
 
 
 def _converted(file: ModelFile) -> tuple[Path, _Temporary]:
-    return _kept(
+    return kept(
         (file.hash.hex(), openvino.get_version(), talkcodec.__version__, FORMAT), lambda to: _convert(file, to)
     )
 
 
-def _kept(key: tuple[str, ...], build: Callable[[Path], None]) -> tuple[Path, _Temporary]:
+def kept(key: tuple[str, ...], build: Callable[[Path], None]) -> tuple[Path, _Temporary]:
     """The folder that `build` fills; a temporary one, to be kept alive, when the cache cannot be written."""
     try:
         return GraphCache(cache_directory() / "openvino").entry(key, build), None

@@ -3,30 +3,28 @@
 No I/O and no clock: messages and times go in, messages and frames to show come out.
 """
 
-from talkcodec.session.handshake import FEATURE_AUDIO, agree, bye_for
+from talkcodec.session.handshake import FEATURE_AUDIO, bye_for
 from talkcodec.session.jitter_buffer import PlayedFrames, PlayoutConfig, Shown
 from talkcodec.session.limits import Limits
-from talkcodec.session.outgoing import Channel, Outgoing
+from talkcodec.session.outgoing import Outgoing
 from talkcodec.session.rate import RateConfig, SendPlan
-from talkcodec.session.receiver import ReceiverConfig, ReceiverCounts, ReceiverSession
-from talkcodec.session.sender import SenderConfig, SenderCounts, SenderSession
+from talkcodec.session.receiver import Receiver, ReceiverConfig, ReceiverCounts
+from talkcodec.session.sender import Sender, SenderConfig, SenderCounts
 
 __all__ = [
     "FEATURE_AUDIO",
-    "Channel",
     "Limits",
     "Outgoing",
     "PlayedFrames",
     "PlayoutConfig",
     "RateConfig",
+    "Receiver",
     "ReceiverConfig",
     "ReceiverCounts",
-    "ReceiverSession",
     "SendPlan",
+    "Sender",
     "SenderConfig",
     "SenderCounts",
-    "SenderSession",
     "Shown",
-    "agree",
     "bye_for",
 ]

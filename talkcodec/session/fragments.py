@@ -12,7 +12,7 @@ __all__ = ["KeyframeAssembler", "KeyframeTransfer"]
 class KeyframeTransfer:
     """Sending side: one keyframe on its way at a time; a newer one replaces what is left of an older one.
 
-    Pieces leave one by one, when the caller says that the channel is free, so that motion goes between them.
+    Pieces leave one by one, when the caller says that nothing waits to leave, so that motion goes between them.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -28,7 +28,7 @@ class KeyframeTransfer:
 
     @property
     def pieces_left(self) -> int:
-        """Pieces not handed to the channel yet."""
+        """Pieces not handed to the transport yet."""
         return len(self._pieces)
 
     def age_ms(self, now_ms: float) -> float:

@@ -12,7 +12,7 @@ class Limits:
     """Caps of one session; docs/network.md says what is dropped when one is reached.
 
     keyframe_bytes: largest keyframe that is sent or put together.
-    piece_bytes: picture bytes in one piece, so that a piece fits one SCTP packet.
+    piece_bytes: picture bytes in one piece; fewer where the transport takes no message as long.
     assemblies: keyframes put together at the same time.
     references: references held by each end.
     states: earlier motion states held for prediction, as a distance in sequence numbers (at most 255 on the wire).

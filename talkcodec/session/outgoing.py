@@ -1,25 +1,16 @@
-"""What a session hands to the transport, and when it wants to be asked again."""
+"""What a session hands to the transport."""
 
 from dataclasses import dataclass
-from enum import Enum
 
 from talkcodec.bitstream import Message
+from talkcodec.types import Delivery
 
-__all__ = ["Channel", "Outgoing"]
-
-
-class Channel(Enum):
-    """The two data channels of a connection; the values are their labels."""
-
-    CONTROL = "talkcodec-control"
-    """Reliable and ordered: Hello, keyframe pieces, acknowledgements, requests, Bye."""
-    MOTION = "talkcodec-motion"
-    """Unordered, never sent again: motion bundles one way, receiver reports the other."""
+__all__ = ["Outgoing"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message for one of the channels."""
+    """A message, and how it is to be carried."""
 
-    channel: Channel
+    delivery: Delivery
     message: Message

@@ -12,9 +12,9 @@ __all__ = ["Packer"]
 class Packer:
     """Lets frames wait in the writer until their bundle is complete, or overdue.
 
-    Drop policy: at most `plan.bundle` frames wait; when the channel is busy the oldest is dropped before it is given a
-    sequence number, so that the receiver sees a lower rate and no loss. Motion on a reference that the receiver has not
-    acknowledged is dropped too.
+    Drop policy: at most `plan.bundle` frames wait; when the transport is busy the oldest is dropped before it is given
+    a sequence number, so that the receiver sees a lower rate and no loss. Motion on a reference that the receiver has
+    not acknowledged is dropped too.
     """
 
     LEAST_WAIT_MS = 5.0

@@ -1,20 +1,18 @@
 """Rate control: how many units a message, and how many motion frames a second, from receiver reports.
 
-What counts is the wire, both ways: over a data channel a message of N bytes costs N + 93 bytes (IP 20, UDP 8, DTLS 37,
-SCTP 28), and an acknowledgement of 93 bytes comes back for every second one (docs/network.md has the measurement).
-Bundling divides that by the number of units and delays the first of them; halving the motion rate halves it and leaves
-the frames between to interpolation at the receiver.
+What counts is the wire, both ways: the transport says what it adds to a message and what comes back for one. Bundling
+divides that by the number of units and delays the first of them; halving the motion rate halves it and leaves the
+frames between to interpolation at the receiver.
 """
 
 from dataclasses import dataclass
 from itertools import product
 
 from talkcodec.errors import ConfigError
+from talkcodec.types import WireCost
 
-__all__ = ["ACKNOWLEDGEMENT_BYTES", "MESSAGE_OVERHEAD_BYTES", "Feedback", "RateConfig", "RateControl", "SendPlan"]
+__all__ = ["Feedback", "RateConfig", "RateControl", "SendPlan"]
 
-MESSAGE_OVERHEAD_BYTES = 93
-ACKNOWLEDGEMENT_BYTES = 93 / 2
 ENVELOPE_BYTES = 3
 
 
@@ -65,8 +63,8 @@ class RateControl:
     falls by 30 %. It climbs back by 5 % with each report with less than 2 % loss.
     """
 
-    def __init__(self, config: RateConfig, capture_fps: float) -> None:
-        self._config = config
+    def __init__(self, config: RateConfig, capture_fps: float, cost: WireCost) -> None:
+        self._config, self._cost = config, cost
         self._fps = capture_fps
         self._budget = float(config.budget_bps)
         self._unit_bytes = 14.0
@@ -119,7 +117,8 @@ class RateControl:
         return min(within, key=lambda p: (p.every, p.added_delay_ms))
 
     def _plan(self, bundle: int, every: int) -> SendPlan:
-        message = MESSAGE_OVERHEAD_BYTES + ACKNOWLEDGEMENT_BYTES + ENVELOPE_BYTES + bundle * self._unit_bytes
+        beside = self._cost.message_overhead_bytes + self._cost.acknowledgement_bytes
+        message = beside + ENVELOPE_BYTES + bundle * self._unit_bytes
         frame_ms = 1000 / self._fps
         delay_ms = ((bundle - 1) * every + (every - 1)) * frame_ms  # waiting for the last unit; for the one between
         return SendPlan(bundle, every, message * 8 * self._fps / (every * bundle), delay_ms)

@@ -22,9 +22,10 @@ from talkcodec.session.arrivals import Arrivals
 from talkcodec.session.fragments import KeyframeAssembler
 from talkcodec.session.jitter_buffer import JitterBuffer, PlayedFrames, PlayoutConfig, Shown, TimedMotion
 from talkcodec.session.limits import Limits
-from talkcodec.session.outgoing import Channel, Outgoing
+from talkcodec.session.outgoing import Outgoing
+from talkcodec.types import Delivery
 
-__all__ = ["ReceiverConfig", "ReceiverCounts", "ReceiverSession"]
+__all__ = ["Receiver", "ReceiverConfig", "ReceiverCounts"]
 
 T = TypeVar("T")
 _U32 = 0xFFFFFFFF
@@ -67,7 +68,7 @@ class ReceiverCounts:
     keyframe_bytes: int
 
 
-class ReceiverSession(Generic[T]):
+class Receiver(Generic[T]):
     """Feed the peer's messages; take keyframes to decode, hand back ready references, ask `due` for frames to show.
 
     T is what a decoded reference is to the caller, who gives the store of them (`Decoder.held`). A unit that cannot be
@@ -194,7 +195,7 @@ class ReceiverSession(Generic[T]):
         """The keyframe was decoded: hold it, and tell the sender."""
         self._held.store(keyframe.reference_id, keyframe.state, reference)
         self._keyframes += 1
-        self._outbox.append(Outgoing(Channel.CONTROL, KeyframeAck(keyframe.reference_id)))
+        self._outbox.append(Outgoing(Delivery.RELIABLE, KeyframeAck(keyframe.reference_id)))
 
     def reference_failed(self, now_ms: float) -> None:
         """The picture of a keyframe did not decode: ask for another."""
@@ -207,7 +208,7 @@ class ReceiverSession(Generic[T]):
             return
         self._last_request_ms = now_ms
         self._requests += 1
-        self._outbox.append(Outgoing(Channel.CONTROL, KeyframeRequest(reason)))
+        self._outbox.append(Outgoing(Delivery.RELIABLE, KeyframeRequest(reason)))
 
     def due(self, now_ms: float) -> "Shown[T] | None":
         """The frame to show now, None when none is due."""
@@ -221,7 +222,7 @@ class ReceiverSession(Generic[T]):
         if not busy and now_ms - self._opened_ms > self._config.stall_ms:
             self.request_keyframe(0, now_ms)
         if self._report_due(now_ms):
-            self._outbox.append(Outgoing(Channel.MOTION, self._report(now_ms)))
+            self._outbox.append(Outgoing(Delivery.DROPPABLE, self._report(now_ms)))
         out = list(self._outbox)
         self._outbox.clear()
         return out

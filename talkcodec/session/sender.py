@@ -10,11 +10,12 @@ from talkcodec.coding import AccessUnit, HeldReferences, UnitWriter
 from talkcodec.errors import ConfigError
 from talkcodec.session.fragments import KeyframeTransfer
 from talkcodec.session.limits import Limits
-from talkcodec.session.outgoing import Channel, Outgoing
+from talkcodec.session.outgoing import Outgoing
 from talkcodec.session.packer import Packer
 from talkcodec.session.rate import Feedback, RateConfig, RateControl, SendPlan
+from talkcodec.types import Delivery, WireCost
 
-__all__ = ["SenderConfig", "SenderCounts", "SenderSession"]
+__all__ = ["Sender", "SenderConfig", "SenderCounts"]
 
 _REMEMBERED_BUNDLES = 128
 
@@ -24,7 +25,7 @@ class SenderConfig:
     """capture_fps: frames a second that the source delivers. keyframe_bps: rate at which pieces are let go once
     motion flows. keyframe_timeout_ms: an unacknowledged keyframe is sent anew after this. request_gap_ms: keyframe
     requests closer together than this are one. bundle_slack_ms: a bundle leaves incomplete when its frames come this
-    much later than planned. motion_backlog_bytes: with more than this in the channel, motion waits (and goes stale).
+    much later than planned. motion_backlog_bytes: with more than this in the transport, motion waits (and goes stale).
     first_sequence: number of the first unit."""
 
     capture_fps: float = 25.0
@@ -58,7 +59,7 @@ class SenderCounts:
     keyframe_bytes: int
 
 
-class SenderSession:
+class Sender:
     """Feed access units, and the peer's messages; `poll` says what to send.
 
     The old reference stays in use until the peer acknowledges the new one, which `held` (the encoder's) then says.
@@ -71,13 +72,14 @@ class SenderSession:
         config: SenderConfig = SenderConfig(),
         rate: RateConfig = RateConfig(),  # noqa: B008 (frozen)
         limits: Limits = Limits(),  # noqa: B008
+        cost: WireCost = WireCost(),  # noqa: B008
     ) -> None:
-        """`hello` is this end's own."""
+        """`hello` is this end's own. cost: what the transport adds to a message, for rate control."""
         self._config, self.held = config, held
         self._transfer = KeyframeTransfer(limits)
         self._writer = UnitWriter(hello, held, first_sequence=config.first_sequence, distance=limits.states)
         self._packer = Packer(self._writer, config.capture_fps, config.bundle_slack_ms)
-        self._rate = RateControl(rate, config.capture_fps)
+        self._rate = RateControl(rate, config.capture_fps, cost)
         self._sent_at: OrderedDict[int, float] = OrderedDict()  # wire time of a bundle -> when it left
         self._next_piece_ms = 0.0
         self._wanted: int | None = 0  # reason of the keyframe that the encoder should make
@@ -165,24 +167,24 @@ class SenderSession:
         rtt_ms = None if sent_ms is None else max(0.0, now_ms - sent_ms - report.hold_ms)
         self._rate.feedback(Feedback(min(1.0, new_lost / new_expected), rtt_ms))
 
-    def poll(self, now_ms: float, control_buffered_bytes: int, motion_buffered_bytes: int) -> list[Outgoing]:
-        """Messages to send now. The arguments are the channels' buffered amounts; motion goes first."""
+    def poll(self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int) -> list[Outgoing]:
+        """Messages to send now. The arguments say what still waits in the transport; motion goes first."""
         out = []
-        bundle = self._due_bundle(now_ms, motion_buffered_bytes)
+        bundle = self._due_bundle(now_ms, droppable_backlog_bytes)
         if bundle is not None:
-            out.append(Outgoing(Channel.MOTION, bundle))
+            out.append(Outgoing(Delivery.DROPPABLE, bundle))
         if self._transfer.age_ms(now_ms) > self._config.keyframe_timeout_ms:
             self._wanted = 1
-        if control_buffered_bytes == 0 and now_ms >= self._next_piece_ms:
+        if reliable_backlog_bytes == 0 and now_ms >= self._next_piece_ms:
             piece = self._transfer.next_piece()
             if piece is not None:
-                out.append(Outgoing(Channel.CONTROL, piece))
+                out.append(Outgoing(Delivery.RELIABLE, piece))
                 if len(self.held):  # nothing to leave room for at the start
                     self._next_piece_ms = now_ms + len(piece.data) * 8000 / self._config.keyframe_bps
         return out
 
-    def _due_bundle(self, now_ms: float, buffered_bytes: int) -> MotionBundle | None:
-        if buffered_bytes > self._config.motion_backlog_bytes:
+    def _due_bundle(self, now_ms: float, backlog_bytes: int) -> MotionBundle | None:
+        if backlog_bytes > self._config.motion_backlog_bytes:
             return None
         bundle = self._packer.due(self._rate.plan, now_ms)
         if bundle is not None:

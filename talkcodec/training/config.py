@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from talkcodec.errors import ConfigError
-from talkcodec.model.config import PRESETS, ModelConfig
+from talkcodec.model.config import DEFAULT_MODEL, PRESETS, ModelConfig
 from talkcodec.training.restoration.config import RestorationTraining, restoration_training
 from talkcodec.training.toml import checked, read_toml
 
@@ -119,9 +119,9 @@ def load_config(path: Path) -> TrainingConfig | RestorationTraining:
 
 
 def _motion_training(values: dict[str, Any]) -> TrainingConfig:
-    model = values.pop("model", "lite-256")
+    model = values.pop("model", DEFAULT_MODEL)
     if isinstance(model, dict):
-        base = PRESETS[model.pop("preset", "lite-256")].to_dict()
+        base = PRESETS[model.pop("preset", DEFAULT_MODEL)].to_dict()
         networks = {**base.get(base["architecture"], {}), **model.pop(base["architecture"], {})}
         config = ModelConfig.from_dict({**base, **model, base["architecture"]: networks})
     else:

@@ -171,7 +171,7 @@ def _face_crop(video: Path, size: int) -> Crop:
 
     cropper = FaceCropper(size)
     for number, frame in enumerate(_decode(video)):
-        if number % FACE_SEARCH_EVERY == 0 and (cropped := cropper.crop(frame)).face_found:
+        if number % FACE_SEARCH_EVERY == 0 and (cropped := cropper.crop(frame, float(number))).face_found:
             return cropped.crop
     raise NoFaceError(f"no face found in {video.name}")
 

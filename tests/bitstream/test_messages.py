@@ -11,6 +11,7 @@ from talkcodec.bitstream import (
     Hello,
     KeyframeAck,
     KeyframePiece,
+    Layer,
     MotionBundle,
     ReceiverReport,
     TimeBase,
@@ -63,6 +64,8 @@ def test_garbage_gives_the_one_error(data):
     msgpack.packb([6, 0, b"text"]), b"\x93\x06\x00\xa1\xff", msgpack.packb([4, 1, 2, 3]),
     msgpack.packb([4, 1, 2, 3, b"a", 5]), msgpack.packb([4, 1, 2, 3, b"a", b"b", b"c"]),
     msgpack.packb([4, 1, 2, 3] + [b"a", 1] * 32 + [b"a"]), msgpack.packb([1, 0, 1, 1, b"x"]),
+    msgpack.packb([8, 1, 2, 3, 0, b"motion alone"]), msgpack.packb([8, 1, 2, 3, 2, b"no layer"]),
+    msgpack.packb([8, 1, 2, 3, 1]), msgpack.packb([8, 1, 2, 3, 1, b"a", 5]), msgpack.packb([8, 1, 2, 3, 1, b"a", 5, 1]),
     msgpack.packb([1, 0, 0, 240, bytes(1100)]), msgpack.packb([1, 0, 0, 2, b"short"]),
     msgpack.packb([1, 0, 0, 1, bytes(1101)]),
     bytes(MAX_MESSAGE_BYTES + 1),
@@ -74,8 +77,9 @@ def test_hostile_bytes_are_refused(data):
 
 @pytest.mark.parametrize("message", [
     KeyframeAck(256), KeyframeAck(-1), KeyframePiece(0, 2, 2, b"x"), KeyframePiece(0, 0, 1, b""),
-    MotionBundle(0, 0, 0, ()), MotionBundle(0, 65536, 0, (BundledUnit(0, b""),)),
-    MotionBundle(0, 0, 0, (BundledUnit(1, b""),)), MotionBundle(0, 0, 0, (BundledUnit(0, bytes(4000)),) * 5),
+    MotionBundle(0, 0, 0, ()), MotionBundle(0, 0, 0, (BundledUnit(0, bytes(70_000), Layer.BASE),)),
+    MotionBundle(0, 65536, 0, (BundledUnit(0, b""),)),
+    MotionBundle(0, 0, 0, (BundledUnit(1, b""),)), MotionBundle(0, 0, 0, (BundledUnit(0, bytes(4000)),) * 21),
     Bye(0, "x" * 65), ReceiverReport(0, 1 << 64, 0, 0, 0, 0, 0),
     replace(samples.MESSAGE_VECTORS["hello"], model_hash=b"1234567"),
     replace(samples.MESSAGE_VECTORS["hello"], keypoints=65), "no message", None,

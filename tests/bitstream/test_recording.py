@@ -189,7 +189,7 @@ def test_header_says_who_made_it_and_that_faces_are_generated():
 @pytest.mark.parametrize(("data", "error", "words"), [
     (b"", BitstreamError, "cut"),
     (b"RIFF" * 100, BitstreamError, "no talkcodec recording"),
-    (b"\x89TKC\r\n\x1a\n\x00\x02", MismatchError, "version 2"),
+    (b"\x89TKC\r\n\x1a\n\x00\x03", MismatchError, "version 3"),
     (b"\x89TKC\r\n\x1a\n\x00\x01\xff\xff\xff\xff\xff", BitstreamError, "claims"),
     (b"\x89TKC\r\n\x1a\n\x00\x01\xff\xff\x7f", BitstreamError, "claims"),
     (b"\x89TKC\r\n\x1a\n\x00\x01\x00", BitstreamError, "claims"),

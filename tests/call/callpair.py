@@ -1,7 +1,6 @@
 """Two conversations in one process, over real ICE, DTLS and SCTP on loopback, with the engine of the rtc tests."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,15 +9,14 @@ from typing import Any
 
 import numpy as np
 from fakes import FakeEngine, colour_at
+from pair import CONFIG
+from waiting import eventually, real_time
 
 from call.conversation import Conversation, Phase
 from call.options import CallOptions, Invitation
 from call.stage import Stage
-from talkcodec.codec import EncoderConfig
 from talkcodec.peer.signalling import WhipConfig
 from talkcodec.types import Picture
-
-ENCODER = EncoderConfig(acknowledged=True, refresh_l1=None, still="webp", table_id=0)
 
 
 @dataclass
@@ -47,7 +45,7 @@ class Side:
         self.stage.viewer = self.seen
         self.engine = FakeEngine()
         options = {"whip": WhipConfig(port=0)} | options
-        settings = CallOptions(invitation=invitation, encoder=ENCODER, record_dir=folder, redial_s=0.1, **options)
+        settings = CallOptions(invitation=invitation, peer=CONFIG, record_dir=folder, redial_s=0.1, **options)
         self.conversation = Conversation(self.engine, settings, self.stage)  # type: ignore[arg-type]
 
     @property
@@ -55,22 +53,20 @@ class Side:
         return self.conversation.phase
 
 
-async def wait_for(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s, "the condition did not come true"
-        await asyncio.sleep(0.02)
-
-
-async def talk(*sides: Side, until: Callable[[], Any], timeout_s: float = 20.0, fps: float = 25.0) -> None:
+async def talk(*sides: Side, until: Callable[[], Any], timeout_s: float = 120.0, fps: float = 25.0) -> None:
     """Capture frames on these sides in real time until the condition holds."""
-    end_s, start_s, index = time.monotonic() + timeout_s, time.monotonic(), 0
-    while not until():
-        assert time.monotonic() < end_s, "the condition did not come true"
-        for side in sides:
-            side.stage.capture(colour_at(time.monotonic()), time.monotonic())
-        index += 1
-        await asyncio.sleep(max(0.001, start_s + index / fps - time.monotonic()))
+
+    async def capture() -> None:
+        async for now_s in real_time(fps):
+            for side in sides:
+                side.stage.capture(colour_at(now_s), now_s)
+
+    task = asyncio.create_task(capture())
+    try:
+        await eventually(until, timeout_s)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def mean_of(picture: Picture) -> float:
@@ -86,7 +82,7 @@ async def two_sides(folder: Path) -> AsyncIterator[tuple[Side, Side]]:
     guest = Side(host.conversation.invitation, folder)
     try:
         await guest.conversation.start()
-        await wait_for(lambda: host.phase is Phase.TALKING and guest.phase is Phase.TALKING)
+        await eventually(lambda: host.phase is Phase.TALKING and guest.phase is Phase.TALKING)
         yield host, guest
     finally:
         for side in (guest, host):

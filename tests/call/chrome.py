@@ -9,13 +9,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from waiting import eventually
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--mute-audio",
@@ -72,12 +72,11 @@ class Tab:
 
     async def until(self, expression: str, timeout_s: float = 90.0) -> None:
         """Wait until the expression, or what it promises, is true as JavaScript takes it (an element is)."""
-        end_s = time.monotonic() + timeout_s
-        while not await self.js(f"Promise.resolve({expression}).then(Boolean)"):
-            if time.monotonic() > end_s:
-                text = await self.js("document.body.innerText.slice(0, 900)")
-                raise AssertionError(f"never true: {expression}\nthe page says:\n{text}\nerrors: {self.errors}")
-            await asyncio.sleep(0.2)
+        try:
+            await eventually(lambda: self.js(f"Promise.resolve({expression}).then(Boolean)"), timeout_s, expression)
+        except AssertionError as error:
+            text = await self.js("document.body.innerText.slice(0, 900)")
+            raise AssertionError(f"{error}\nthe page says:\n{text}\nerrors: {self.errors}") from None
 
     async def click(self, selector: str) -> None:
         await self.js(f"document.querySelector({json.dumps(selector)}).click()")
@@ -166,10 +165,8 @@ async def browser(video: Path | None = None, sound: Path | None = None, allow: b
 
 
 async def _port(file: Path, process: "subprocess.Popen[bytes]") -> int:
-    end_s = time.monotonic() + 90
-    while time.monotonic() < end_s:
+    def written() -> list[str]:
         assert process.poll() is None, f"Chromium ended with {process.returncode}"
-        if file.exists() and (lines := file.read_text().splitlines()):
-            return int(lines[0])
-        await asyncio.sleep(0.1)
-    raise AssertionError("Chromium did not start")
+        return file.read_text().splitlines() if file.exists() else []
+
+    return int((await eventually(written, 90, "Chromium's start"))[0])

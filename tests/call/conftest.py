@@ -4,6 +4,6 @@ from pathlib import Path
 for folder in (
     Path(__file__).parent,
     Path(__file__).parent.parent / "peer",
-):  # the rtc tests' fake engine serves here too
+):  # the peer tests' fake engine and waiting serve here too
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

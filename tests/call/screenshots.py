@@ -5,6 +5,8 @@ import re
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parent.parent / "peer"))  # where the waiting is
+
 from chrome import Tab, browser
 
 ROOT = Path(__file__).parent.parent.parent

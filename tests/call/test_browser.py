@@ -3,7 +3,6 @@
 Nothing here is timed: each step waits for its effect, for minutes if the machine is busy.
 """
 
-import asyncio
 import base64
 import os
 import re
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 from chrome import Chrome, Tab, browser, chromium
 from skimage.metrics import structural_similarity
+from waiting import eventually
 
 from talkcodec.codec import FaceCropper
 from talkcodec.media import MediaReader
@@ -116,13 +116,12 @@ async def grab(tab: Tab, selector: str = "#peer") -> Picture:
 
 
 async def wait_for_change(tab: Tab, first: Picture) -> Picture:
-    end_s = asyncio.get_running_loop().time() + PATIENCE_S
-    while True:
+    async def changed() -> list[Picture]:
         picture = await grab(tab)
-        if picture.shape == first.shape and np.abs(picture.astype(int) - first).mean() > 1.0:
-            return picture
-        assert asyncio.get_running_loop().time() < end_s, "the picture does not change"
-        await asyncio.sleep(0.3)
+        return [picture] if picture.shape == first.shape and np.abs(picture.astype(int) - first).mean() > 1.0 else []
+
+    (picture,) = await eventually(changed, PATIENCE_S, "a change of the picture")
+    return np.asarray(picture)
 
 
 def likeness(shown: Picture, sent: list[Picture]) -> float:
@@ -133,20 +132,17 @@ def likeness(shown: Picture, sent: list[Picture]) -> float:
 
 async def wait_for_likeness(tab: Tab, selector: str, sent: list[Picture]) -> Picture:
     """A picture that resembles the clip; the very first ones may come from a camera that has not opened its eyes."""
-    end_s, best = asyncio.get_running_loop().time() + PATIENCE_S, 0.0
-    while True:
+    async def resembles() -> list[Picture]:
         picture = await grab(tab, selector)
-        if picture.shape == sent[0].shape:
-            best = max(best, alike := likeness(picture, sent))
-            if alike > 0.6:
-                return picture
-        assert asyncio.get_running_loop().time() < end_s, f"no picture resembles the sent ones; best SSIM {best:.2f}"
-        await asyncio.sleep(0.5)
+        return [picture] if picture.shape == sent[0].shape and likeness(picture, sent) > 0.6 else []
+
+    (picture,) = await eventually(resembles, PATIENCE_S, "a picture that resembles the sent ones")
+    return np.asarray(picture)
 
 
 async def test_two_people_call_each_other(clip: Path) -> None:
     cropper = FaceCropper(64)
-    sent = [cropper.crop(frame.picture).picture for frame in MediaReader(sample_path())]
+    sent = [cropper.crop(frame.picture, frame.time_s).picture for frame in MediaReader(sample_path())]
     with engine() as host, engine(host["invitation"]) as guest:
         async with browser(clip) as chrome, page(chrome, host["page"]) as ann, page(chrome, guest["page"]) as bob:
             tabs = (ann, bob)

@@ -6,7 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from callpair import Side, mean_of, talk, two_sides, wait_for
+from callpair import Side, mean_of, talk, two_sides
+from waiting import eventually
 
 from call.conversation import Phase
 from call.options import Invitation
@@ -40,7 +41,7 @@ async def test_camera_off_sends_nothing_and_the_peer_is_told(tmp_path: Path) -> 
     async with two_sides(tmp_path) as (host, guest):
         await talk(host, until=lambda: guest.seen.pictures)
         host.stage.switches.camera = False
-        sender = host.conversation.call.link.sender  # type: ignore[union-attr]
+        sender = host.conversation.call.peer.sending  # type: ignore[union-attr]
         before = sender.frames_captured  # type: ignore[union-attr]
         await talk(host, until=lambda: guest.conversation.text.endswith("camera is off."))
         assert sender.frames_captured == before  # type: ignore[union-attr]
@@ -54,10 +55,10 @@ async def test_a_person_can_ask_for_a_new_keyframe(tmp_path: Path) -> None:
         await talk(host, until=lambda: guest.seen.pictures)
         call = guest.conversation.call
         assert call is not None
-        receiver = call.link.receiver
+        receiver = call.peer.receiving
         assert receiver is not None
         before = receiver.session.counts.keyframes
-        call.request_keyframe()
+        call.peer.request_keyframe()
         await talk(host, until=lambda: receiver.session.counts.keyframes > before)
 
 
@@ -67,30 +68,30 @@ async def test_hanging_up_ends_both_and_the_same_link_serves_again(tmp_path: Pat
         first, other = (host, guest) if who == "host" else (guest, host)
         await first.conversation.hang_up()
         assert first.phase is Phase.ENDED
-        await wait_for(lambda: other.phase is Phase.PEER_LEFT)
+        await eventually(lambda: other.phase is Phase.PEER_LEFT)
         assert other.conversation.text == "Your peer left the call."
         assert other.conversation.call is None
         await host.conversation.again()
         await guest.conversation.again()
-        await wait_for(lambda: host.conversation.calls == 2 and guest.conversation.calls == 2)
+        await eventually(lambda: host.conversation.calls == 2 and guest.conversation.calls == 2)
 
 
 async def test_after_hanging_up_callers_are_told_that_nobody_is_there(tmp_path: Path) -> None:
     async with two_sides(tmp_path) as (host, guest):
         await host.conversation.hang_up()
-        await wait_for(lambda: guest.phase is Phase.PEER_LEFT)
+        await eventually(lambda: guest.phase is Phase.PEER_LEFT)
         await guest.conversation.again()
-        await wait_for(lambda: "busy" in guest.conversation.text)
+        await eventually(lambda: "busy" in guest.conversation.text)
         assert guest.phase is Phase.CALLING
         await host.conversation.again()
-        await wait_for(lambda: guest.conversation.calls == 2)
+        await eventually(lambda: guest.conversation.calls == 2)
 
 
 async def test_a_peer_that_vanishes_without_a_word_is_lost_and_may_come_back(tmp_path: Path) -> None:
     async with two_sides(tmp_path) as (host, guest):
         assert guest.conversation.call is not None
         await guest.conversation.call.connection.close()
-        await wait_for(lambda: host.conversation.calls == 2 and guest.conversation.calls == 2)
+        await eventually(lambda: host.conversation.calls == 2 and guest.conversation.calls == 2)
         await talk(host, until=lambda: guest.phase is Phase.TALKING)
 
 
@@ -101,10 +102,10 @@ async def test_a_wrong_key_is_explained_and_a_third_caller_is_busy(tmp_path: Pat
         third = Side(host.conversation.invitation, tmp_path)
         try:
             await stranger.conversation.start()
-            await wait_for(lambda: stranger.phase is Phase.FAILED)
+            await eventually(lambda: stranger.phase is Phase.FAILED)
             assert "refused" in stranger.conversation.text
             await third.conversation.start()
-            await wait_for(lambda: "busy" in third.conversation.text)
+            await eventually(lambda: "busy" in third.conversation.text)
             assert host.conversation.call is not None
         finally:
             for side in (stranger, third):
@@ -118,7 +119,7 @@ async def test_another_model_is_explained_on_both_sides(tmp_path: Path) -> None:
     guest.engine.model_hash = b"g" * 32
     try:
         await guest.conversation.start()
-        await wait_for(lambda: guest.phase is Phase.FAILED and host.phase is Phase.FAILED)
+        await eventually(lambda: guest.phase is Phase.FAILED and host.phase is Phase.FAILED)
         for side in (host, guest):
             assert "do not fit together" in side.conversation.text
     finally:
@@ -130,7 +131,7 @@ async def test_the_caller_waits_for_a_peer_that_is_not_there_yet(tmp_path: Path,
     guest = Side(Invitation(f"http://127.0.0.1:{unused_tcp_port}/whip", "key"), tmp_path)
     try:
         await guest.conversation.start()
-        await wait_for(lambda: "Nobody answers yet" in guest.conversation.text)
+        await eventually(lambda: "Nobody answers yet" in guest.conversation.text)
         assert guest.phase is Phase.CALLING
     finally:
         await guest.conversation.close()

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from aiortc import MediaStreamTrack, RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from av import AudioFrame, VideoFrame
-from callpair import Side, mean_of, two_sides, wait_for
+from callpair import Side, mean_of, two_sides
+from waiting import eventually, real_time
 
 from call.options import PageOptions
 from call.server import HEADERS, STATIC, PageServer
@@ -140,10 +141,10 @@ class Colour(MediaStreamTrack):
 
     def __init__(self, level: int) -> None:
         super().__init__()
-        self._number, self._level = 0, level
+        self._number, self._level, self._moments = 0, level, real_time(25.0)
 
     async def recv(self) -> VideoFrame:
-        await asyncio.sleep(0.04)
+        await anext(self._moments)
         frame = VideoFrame.from_ndarray(np.full((64, 64, 3), self._level, np.uint8), format="rgb24")
         frame.pts, frame.time_base = self._number * 3600, Fraction(1, 90_000)
         self._number += 1
@@ -157,10 +158,10 @@ class Tone(MediaStreamTrack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._number = 0
+        self._number, self._moments = 0, real_time(55.0)
 
     async def recv(self) -> AudioFrame:
-        await asyncio.sleep(0.018)
+        await anext(self._moments)
         times = (np.arange(960) + 960 * self._number) / 48_000
         samples = (8000 * np.sin(2 * np.pi * 440 * times)).astype(np.int16).reshape(1, -1)
         frame = AudioFrame.from_ndarray(samples, format="s16", layout="mono")
@@ -226,24 +227,24 @@ async def test_two_pages_see_and_hear_each_other_and_themselves(tmp_path: Path) 
         light, dark = FakePage(at_host, client, 200), FakePage(at_guest, client, 60)
         await asyncio.gather(light.join(), dark.join())
         try:
-            await wait_for(lambda: light.peer and dark.peer, 40)
+            await eventually(lambda: light.peer and dark.peer)
             assert abs(mean_of(light.peer[-1]) - 60) < 25
             assert abs(mean_of(dark.peer[-1]) - 200) < 25
-            await wait_for(lambda: light.loudest > 1000 and dark.loudest > 1000, 40)
+            await eventually(lambda: light.loudest > 1000 and dark.loudest > 1000)
             assert not light.own
             await light.do(action="self_view")
-            await wait_for(lambda: light.own, 40)
+            await eventually(lambda: light.own)
             assert abs(mean_of(light.own[-1]) - 200) < 25
             assert at_host.browser is not None
             await light.leave()
-            await wait_for(lambda: at_host.browser is None, 40)  # its camera is gone, the call is not
+            await eventually(lambda: at_host.browser is None)  # its camera is gone, the call is not
             assert host.phase.value in ("talking", "bad-network")
             again = FakePage(at_host, client, 120)
             await again.join()
-            await wait_for(lambda: again.peer and abs(mean_of(dark.peer[-1]) - 120) < 25, 40)
+            await eventually(lambda: again.peer and abs(mean_of(dark.peer[-1]) - 120) < 25)
             status = await again.do(action="hang_up")
             assert status["phase"] == "ended"
-            await wait_for(lambda: guest.phase.value == "peer-left")
+            await eventually(lambda: guest.phase.value == "peer-left")
             await again.leave()
         finally:
             await asyncio.gather(light.leave(), dark.leave())

@@ -11,9 +11,10 @@ from av import AudioFrame
 from call.compare import RTP_OVERHEAD_BYTES, H264Cost
 from call.options import CALL_FPS
 from call.pace import PACES, Load, PaceControl
-from call.sound import FRAME_SAMPLES, MicrophoneCoder, OutgoingSound, PageSound
+from call.sound import FRAME_SAMPLES, MicrophoneCoder, PageSound
 from talkcodec.bitstream import SoundClock
 from talkcodec.media.marks import draw_keypoints, mark_generated
+from talkcodec.peer.sound import OutgoingSound
 from talkcodec.types import Motion
 
 

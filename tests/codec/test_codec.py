@@ -225,9 +225,9 @@ def test_handshake_parameters_agree_or_say_what_differs(engine: FakeEngine) -> N
     hello = hello_for(engine, EncoderConfig(), creator="test")
     config = accept_hello(engine, hello)
     assert (config.steps, config.table_id) == (EncoderConfig().steps, 0)
-    with pytest.raises(MismatchError, match="model with hash 6f6f"):
+    with pytest.raises(MismatchError, match="there 6f6f"):
         accept_hello(engine, replace(hello, model_hash=b"oooooooo"))
-    with pytest.raises(MismatchError, match="picture size 128"):
+    with pytest.raises(MismatchError, match="picture size differs: here 64, there 128"):
         accept_hello(engine, replace(hello, picture_size=128))
     with pytest.raises(MismatchError, match="table 999"):
         accept_hello(engine, replace(hello, table_id=999))

@@ -18,8 +18,9 @@ class ScriptedDetector(FaceDetector):
     def __init__(self, boxes: list[FaceBox | None]) -> None:
         self.boxes = boxes
 
-    def find(self, picture: Picture) -> FaceBox | None:
-        return self.boxes.pop(0) if len(self.boxes) > 1 else self.boxes[0]
+    def find(self, picture: Picture, near: FaceBox | None = None) -> list[FaceBox]:
+        box = self.boxes.pop(0) if len(self.boxes) > 1 else self.boxes[0]
+        return [box] if box else []
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def scene(face: Picture, x: int, y: int, size: int, width: int = 640, height: in
 
 
 def test_a_square_clip_that_the_face_fills_passes_unchanged(face: Picture) -> None:
-    result = FaceCropper(256).crop(face)
+    result = FaceCropper(256).crop(face, 0.0)
     assert result.crop == Crop(0, 0, 256)
     assert result.face_found
     np.testing.assert_array_equal(result.picture, face)
@@ -45,7 +46,7 @@ def test_a_square_clip_that_the_face_fills_passes_unchanged(face: Picture) -> No
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (480, 640), (1280, 720)])
 def test_the_face_is_found_in_landscape_and_portrait(face: Picture, width: int, height: int) -> None:
     frame = scene(face, 180, 150, 256, width, height)
-    result = FaceCropper(256).crop(frame)
+    result = FaceCropper(256).crop(frame, 0.0)
     assert result.face_found
     assert abs(result.crop.x + result.crop.size / 2 - (180 + 128)) < 30
     assert abs(result.crop.y + result.crop.size / 2 - (150 + 128)) < 30
@@ -58,9 +59,9 @@ def test_jitter_does_not_move_the_crop_and_a_step_does() -> None:
     rng = np.random.default_rng(0)
     boxes: list[FaceBox | None] = [FaceBox(*(np.array([300, 240, 100]) + rng.normal(0, 5, 3))) for _ in range(20)]
     boxes += [FaceBox(400, 240, 100)]
-    cropper = FaceCropper(64, CropperConfig(detect_every=1), ScriptedDetector(boxes))
+    cropper = FaceCropper(64, CropperConfig(search_s=0.0), ScriptedDetector(boxes))
     frame = np.zeros((480, 640, 3), np.uint8)
-    crops = [cropper.crop(frame).crop for _ in range(30)]
+    crops = [cropper.crop(frame, number / 25).crop for number in range(30)]
     assert len(set(crops[:20])) == 1
     assert 2 <= len(set(crops)) <= 3
     assert abs(crops[-1].x + crops[-1].size / 2 - 400) < 15
@@ -68,7 +69,7 @@ def test_jitter_does_not_move_the_crop_and_a_step_does() -> None:
 
 def test_the_crop_stays_inside_the_frame() -> None:
     for box in (FaceBox(5, 5, 90), FaceBox(635, 475, 90), FaceBox(320, 240, 600)):
-        crop = FaceCropper(64, detector=ScriptedDetector([box])).crop(np.zeros((480, 640, 3), np.uint8)).crop
+        crop = FaceCropper(64, detector=ScriptedDetector([box])).crop(np.zeros((480, 640, 3), np.uint8), 0.0).crop
         assert crop.x >= 0
         assert crop.y >= 0
         assert crop.x + crop.size <= 640
@@ -77,15 +78,15 @@ def test_the_crop_stays_inside_the_frame() -> None:
 
 def test_a_lost_face_keeps_the_crop_and_is_counted() -> None:
     boxes: list[FaceBox | None] = [FaceBox(300, 240, 100), None]
-    cropper = FaceCropper(64, CropperConfig(detect_every=1), ScriptedDetector(boxes))
-    results = [cropper.crop(np.zeros((480, 640, 3), np.uint8)) for _ in range(4)]
+    cropper = FaceCropper(64, CropperConfig(search_s=0.0), ScriptedDetector(boxes))
+    results = [cropper.crop(np.zeros((480, 640, 3), np.uint8), number / 25) for number in range(4)]
     assert [result.face_found for result in results] == [True, False, False, False]
-    assert [result.missing_frames for result in results] == [0, 1, 2, 3]
+    assert [round(result.missing_s, 3) for result in results] == [0, 0.04, 0.08, 0.12]
     assert len({result.crop for result in results}) == 1
 
 
 def test_no_face_gives_the_middle_square() -> None:
-    result = FaceCropper(64).crop(np.full((480, 640, 3), 90, np.uint8))
+    result = FaceCropper(64).crop(np.full((480, 640, 3), 90, np.uint8), 0.0)
     assert not result.face_found
     assert result.crop == Crop(80, 0, 480)
 

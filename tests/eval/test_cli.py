@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 
 from eval.ablation import ablation_table, switches
 from eval.cli import app
+from eval.instruments import find
 from eval.rows import load_rows
-from talkcodec.errors import TalkcodecError
+from talkcodec.errors import ModelError, TalkcodecError
 
 BLIND = ["--landmarks", "none", "--identity", "none"]
 
@@ -37,6 +38,31 @@ def test_measure_report_and_resume(video, tmp_path):
     assert "0 to measure" in call("rd", video, "-o", results, "--size", 64, *points, *BLIND)
     call("report", results, "-o", page, "--clips", video, "--command", "python -m eval rd ...")
     assert "python -m eval rd ..." in page.read_text()
+
+
+def test_without_instruments_the_rest_is_measured_and_what_is_missing_is_said_once(video, tmp_path, monkeypatch):
+    monkeypatch.setattr(find, "_DEFAULT_FOLDERS", (tmp_path / "nowhere",))
+    results = tmp_path / "results.jsonl"
+    output = call("rd", video, "-o", results, "--size", 64, "--point", "copy:quality=-1", "--point", "x264:crf=40")
+    assert output.count("AKD, MKR and jitter are not measured: face_landmark.tflite is not in") == 1
+    assert output.count("AED is not measured: mobilefacenet.onnx is not in") == 1
+    assert output.count("github.com/foamliu/MobileFaceNet, and name its folder with --models") == 1
+    rows = load_rows([results])
+    assert len(rows) == 2
+    assert all(row.strict["psnr_db"] > 0 and row.strict["akd_px"] is None and not row.error for row in rows)
+
+
+@pytest.mark.parametrize("asked", [["--landmarks", "mesh68"], ["--identity", "mobilefacenet"], ["--models", "."]])
+def test_an_instrument_that_was_asked_for_and_is_missing_is_an_error(video, tmp_path, monkeypatch, asked):
+    monkeypatch.setattr(find, "_DEFAULT_FOLDERS", (tmp_path / "nowhere",))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="is not in"):
+        call("rd", video, "-o", tmp_path / "r.jsonl", "--point", "copy", *asked)
+
+
+def test_addresses_are_whole_when_piped(monkeypatch, tmp_path):
+    monkeypatch.setattr(find, "_DEFAULT_FOLDERS", (tmp_path / "nowhere",))
+    assert "get it from github.com/ShiqiYu/libfacedetection.train (Apache-2.0), then --models DIR" in call("models")
 
 
 def test_ablation_gives_differences_to_the_default(video, tmp_path):

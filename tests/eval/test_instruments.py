@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from eval.instruments import InstrumentError, available, default_folder, open_instruments
+from eval.instruments import available, default_folder, open_instruments
 from eval.instruments.base import align_face, five_points
+from talkcodec.errors import ModelError
 
 needs_files = pytest.mark.skipif(default_folder() is None, reason="no local instrument files")
 
@@ -69,7 +70,7 @@ def test_alignment_takes_the_five_points_to_the_template():
 
 
 def test_missing_files_are_named_with_what_to_do(tmp_path):
-    with pytest.raises(InstrumentError, match=r"face_landmark\.tflite is not in .* --models"):
+    with pytest.raises(ModelError, match=r"face_landmark\.tflite is not in .* --models"):
         open_instruments(tmp_path)
     rows = {row.name: row for row in available(tmp_path)}
     assert not rows["mobilefacenet.onnx"].usable
@@ -79,11 +80,11 @@ def test_missing_files_are_named_with_what_to_do(tmp_path):
 def test_a_damaged_file_is_named(tmp_path):
     for name in ("face_landmark.tflite", "yunet_n_640_640.onnx"):
         (tmp_path / name).write_bytes(b"not a network")
-    with pytest.raises(InstrumentError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="cannot be loaded"):
         open_instruments(tmp_path, identity="none")
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(InstrumentError, match="mesh68, face-alignment, none"):
+    with pytest.raises(ModelError, match="mesh68, face-alignment, none"):
         open_instruments(landmarks="mesh", identity="none")
     assert open_instruments(Path("."), "none", "none").hashes() == {}

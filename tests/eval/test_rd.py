@@ -1,13 +1,14 @@
 """Measuring: rows are complete, failures are rows, an interrupted run goes on where it stopped."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from eval.points import parse_points
 from eval.rd import Job, RunConfig, measure, pending_jobs, run
-from eval.rows import load_rows
+from eval.rows import append_row, load_rows
 from talkcodec.errors import UsageError
 
 BLIND = RunConfig(size=64, landmarks="none", identity="none")
@@ -63,6 +64,17 @@ def test_failed_rows_and_rows_of_other_weights_run_again(video, tmp_path):
     assert pending_jobs([video], POINTS, results) == [Job(video, point) for point in POINTS[:2]]
     results.write_text(results.read_text().replace(row.model_sha256, "0" * 64))
     assert Job(video, POINTS[2]) in pending_jobs([video], POINTS, results)
+
+
+def test_rows_without_an_instrument_that_is_there_now_run_again(video, tmp_path):
+    results = tmp_path / "results.jsonl"
+    jobs = [Job(video, POINTS[0])]
+    row = next(run(jobs, BLIND, results))
+    assert pending_jobs([video], POINTS[:1], results) == []
+    assert pending_jobs([video], POINTS[:1], results, {"mesh68"}) == jobs
+    append_row(results, replace(row, instruments={"mesh68": "ab" * 32}))
+    assert pending_jobs([video], POINTS[:1], results, {"mesh68"}) == []
+    assert pending_jobs([video], POINTS[:1], results, {"mesh68", "mobilefacenet"}) == jobs
 
 
 def test_talkcodec_counts_what_a_call_sends(video):

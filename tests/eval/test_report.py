@@ -3,7 +3,9 @@
 import json
 import math
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from eval.compressai import export
@@ -54,6 +56,21 @@ def test_the_page_says_what_was_measured_and_fetches_nothing(rows, tmp_path):
     assert re.search(r"\| x265 \| -50 % \|", markdown)  # talkcodec needs half of x265's rate, by construction
     assert re.search(r"\| x265 \| 16\.0 \(2\.0x\) \|", markdown)  # so that x265 breaks even at twice 8 kbit/s
     assert "| X2Face | published | 0.078 |" in markdown
+
+
+def test_a_strip_of_a_clip_that_is_not_given_is_left_out_unless_it_was_asked_for(rows, clip, tmp_path):
+    np.save(tmp_path / "ben.npy", np.concatenate([clip.frames] * 5)[:50])
+    tiny = {"model": "untrained:tiny"}
+    rows = [replace(each, settings={**each.settings, **tiny}) if each.codec == "talkcodec" else each for each in rows]
+    config = ReportConfig(tmp_path / "r.html", clips=(tmp_path / "ben.npy",))
+    build_report(rows, config)
+    page = (tmp_path / "r.html").read_text()
+    assert page.count("<img") == 1
+    assert "ben, the median clip by AKD" in page
+    assert "No film strip of carl, the best clip by AKD: --clips does not name it." in page
+    assert "No film strip of anna, the worst clip by AKD: --clips does not name it." in page
+    with pytest.raises(UsageError, match="no film strip of 'anna'"):
+        build_report(rows, replace(config, strips=("anna",)))
 
 
 def test_a_clip_that_was_not_measured_everywhere_is_left_out_and_named(rows):

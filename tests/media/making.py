@@ -99,6 +99,7 @@ def add_sound(
     stream = out.add_stream(codec, rate=rate_hz, layout=layout)
     if default is not None:
         stream.disposition = av.stream.Disposition.default if default else av.stream.Disposition(0)
+
     def write() -> None:
         size = rate_hz // 50
         channels = av.AudioLayout(layout).nb_channels
@@ -139,13 +140,13 @@ def opus_track(out: Any, samples: np.ndarray, holes_s: Sequence[tuple[float, flo
     return add_sound(out, samples, OPUS_RATE_HZ, codec="libopus", holes_s=holes_s)
 
 
-def damage(path: Path, *numbers: int) -> Path:
-    """Overwrite the packets of these frames of an mp4."""
+def damage(path: Path, *numbers: int, kind: str = "video") -> Path:
+    """Overwrite these packets of an mp4's first track of a kind."""
     data = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
-        entries = list(container.streams.video[0].index_entries)
+        places = [(entry.pos, entry.size) for entry in container.streams.get(**{kind: 0})[0].index_entries]
     for number in numbers:
-        entry = entries[number]
-        data[entry.pos + 4 : entry.pos + entry.size] = b"\xff" * (entry.size - 4)
+        position, size = places[number]
+        data[position : position + size] = b"\xff" * size
     path.write_bytes(data)
     return path

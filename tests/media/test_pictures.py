@@ -15,6 +15,7 @@ from making import corners, film, greys, names
 from talkcodec.errors import MediaError
 from talkcodec.media import MediaReader, MediaWriter, read_picture
 from talkcodec.media.heic import Grid, parse_grid, read_tiles
+from talkcodec.media.icc import matrix_to_bt709
 from talkcodec.media.pictures import to_picture
 
 ORIENTATIONS = {
@@ -75,6 +76,14 @@ def test_matrices_and_ranges(tmp_path: Path, matrix: Colorspace, full: bool) -> 
     assert np.abs(read_picture(path)[32, 32].astype(int) - (200, 60, 30)).max() <= 4
 
 
+def test_reserved_tags_are_no_tags() -> None:
+    for tags in ((3, 2, 2), (2, 3, 2), (2, 2, 3), (3, 3, 3), (8, 2, 2)):
+        frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), (200, 60, 30), np.uint8), format="rgb24")
+        frame = frame.reformat(format="yuv420p")
+        frame.colorspace, frame.color_primaries, frame.color_trc = tags
+        assert np.abs(to_picture(frame)[32, 32].astype(int) - (200, 60, 30)).max() <= 4, tags
+
+
 def high_range(rgb: tuple[float, float, float], transfer: ColorTrc) -> av.VideoFrame:
     """A 16-bit frame of one colour of BT.709, given in linear light where 1 is the white of SDR."""
     to_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
@@ -113,6 +122,52 @@ def test_wide_gamut_keeps_its_greys_and_strengthens_its_colours() -> None:
         assert shown[1][1:].max() < 60
 
 
+def profile(red: tuple[float, ...], green: tuple[float, ...], blue: tuple[float, ...]) -> bytes:
+    """An ICC profile of three primaries, XYZ under D50."""
+    tags = b"".join(
+        struct.pack(">4sII", name, 128 + 4 + 36 + 20 * number, 20)
+        for number, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))
+    )
+    values = b"".join(
+        b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * v) for v in c)) for c in (red, green, blue)
+    )
+    head = bytearray(128)
+    head[16:20], head[36:40] = b"RGB ", b"acsp"
+    return bytes(head) + struct.pack(">I", 3) + tags + values
+
+
+DISPLAY_P3 = profile((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
+SRGB = profile((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
+
+
+def test_a_photo_with_a_profile(tmp_path: Path) -> None:
+    coded = cv2.imencode(
+        ".jpg", cv2.cvtColor(np.full((64, 64, 3), (200, 60, 60), np.uint8), cv2.COLOR_RGB2BGR), [1, 98]
+    )[1].tobytes()
+    shown = {}
+    for name, icc in (("P3", DISPLAY_P3), ("sRGB", SRGB), ("broken", DISPLAY_P3[:140])):
+        segment = b"ICC_PROFILE\x00\x01\x01" + icc
+        path = tmp_path / f"{name}.jpg"
+        path.write_bytes(coded[:2] + b"\xff\xe2" + struct.pack(">H", len(segment) + 2) + segment + coded[2:])
+        shown[name] = read_picture(path)[32, 32].astype(int)
+    assert shown["sRGB"] == pytest.approx((200, 60, 60), abs=3)
+    assert shown["broken"].tolist() == shown["sRGB"].tolist()
+    assert shown["P3"][0] > 212  # (217, 40, 52) by the primaries of Display P3
+    assert shown["P3"][1] < 50
+
+
+def test_hostile_profiles_change_nothing_or_are_bounded() -> None:
+    random = np.random.default_rng(3)
+    for _ in range(2000):
+        changed = bytearray(DISPLAY_P3)
+        for place in random.integers(0, len(changed), 3):
+            changed[place] = random.integers(256)
+        matrix = matrix_to_bt709(bytes(changed))
+        assert matrix is None or np.isfinite(matrix).all()
+    for length in range(len(DISPLAY_P3)):
+        assert matrix_to_bt709(DISPLAY_P3[:length]) is None
+
+
 def test_transparent_parts_lie_on_white(tmp_path: Path) -> None:
     picture = np.dstack([corners(), np.full((64, 96), 255, np.uint8)])
     picture[:32, :48, 3], picture[32:, 48:, 3] = 0, 128
@@ -124,6 +179,40 @@ def test_transparent_parts_lie_on_white(tmp_path: Path) -> None:
     assert shown[50, 80].tolist() == [127, 127, 127]
     film(tmp_path / "alpha.mov", [picture] * 2, codec="prores_ks", pixels="yuva444p10le")
     assert read_picture(tmp_path / "alpha.mov")[10, 10].min() > 250
+
+
+def test_a_photo_of_a_hundred_megapixels(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    cv2.imwrite(str(path), np.zeros((300, 12_000), np.uint8))
+    assert read_picture(path).shape == (205, 8192, 3)
+    with MediaReader(path) as reader, pytest.raises(MediaError, match="12000x300 px, at most 8192"):
+        list(reader)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [(b"irot\x01", "BKRG"), (b"irot\x03", "GRKB"), (b"imir\x00", "GKRB"), (b"imir\x01", "BRKG"), (b"free", "RBGK")],
+)
+def test_an_avif_that_is_turned_or_mirrored(tmp_path: Path, found: bytes, expected: str) -> None:
+    plain = film(tmp_path / "plain.avif", [corners()], codec="libsvtav1", options={"crf": "10"})
+    data = bytearray(plain.read_bytes())
+    at = {kind: data.index(kind) - 4 for kind in (b"meta", b"iloc", b"iprp", b"ipco", b"ipma", b"mdat")}
+    added = box(found[:4], found[4:])
+
+    def grow(position: int, count: int) -> None:
+        data[position : position + 4] = (int.from_bytes(data[position : position + 4]) + count).to_bytes(4)
+
+    grow(data.index((at[b"mdat"] + 8).to_bytes(4), at[b"iloc"]), len(added) + 1)  # the picture lies further behind
+    number = data[at[b"ipma"] + 18] = data[at[b"ipma"] + 18] + 1
+    data.insert(at[b"mdat"], 0x80 | number)
+    data[at[b"ipma"] : at[b"ipma"]] = added
+    grow(at[b"ipma"] + len(added), 1)
+    grow(at[b"ipco"], len(added))
+    for kind in (b"iprp", b"meta"):
+        grow(at[kind], len(added) + 1)
+    path = tmp_path / "turned.avif"
+    path.write_bytes(data)
+    assert names(read_picture(path)) == expected
 
 
 def test_interlaced_frames_have_no_comb(tmp_path: Path) -> None:

@@ -94,9 +94,7 @@ def test_every_rate_and_layout(tmp_path: Path, rate_hz: int, layout: str) -> Non
 
 def test_sound_that_begins_before_or_after_the_pictures(tmp_path: Path) -> None:
     for start_s in (-0.4, 0.6):
-        path = with_sound(
-            tmp_path / f"start{start_s}.mov", beeps(48_000, 2, (0.5, 1.5)), 48_000, start_s=start_s
-        )
+        path = with_sound(tmp_path / f"start{start_s}.mov", beeps(48_000, 2, (0.5, 1.5)), 48_000, start_s=start_s)
         packets = list(read_opus(path))
         assert packets[0].time_s >= 0
         assert heard_at(packets) == pytest.approx([0.5 + start_s, 1.5 + start_s], abs=0.03)

@@ -41,14 +41,13 @@ class FakeEngine:
 
 
 class WholePicture:
-    """A cropper that cuts nothing; `missing` pretends that the face is gone."""
+    """A cropper that cuts nothing; `missing_s` pretends that the face is gone."""
 
     def __init__(self) -> None:
-        self.missing = 0
+        self.missing_s = 0.0
 
-    def crop(self, frame: Picture) -> CroppedPicture:
-        self.missing += 1 if self.missing else 0
-        return CroppedPicture(frame, Crop(0, 0, SIZE), (SIZE, SIZE), not self.missing, self.missing)
+    def crop(self, frame: Picture, time_s: float) -> CroppedPicture:
+        return CroppedPicture(frame, Crop(0, 0, SIZE), (SIZE, SIZE), not self.missing_s, self.missing_s)
 
 
 def colour_at(time_s: float) -> Picture:

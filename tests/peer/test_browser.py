@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiortc import RTCSessionDescription
 from fakes import FakeEngine, WholePicture, colour_at
-from pair import ENCODER
+from pair import CONFIG
+from waiting import real_time
 
-from talkcodec.codec import hello_for
-from talkcodec.peer.link import Link, new_connection
-from talkcodec.peer.sending import SendingConfig, SendingEnd
+from talkcodec.peer.peer import Peer, Sends
 from talkcodec.peer.signalling import WhipConfig, WhipServer
+from talkcodec.peer.webrtc import WebRtcConnection
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "call"))
@@ -35,24 +34,20 @@ def documented() -> dict[int, list[str]]:
     return table
 
 
-async def browser_sees(seconds_limit: float) -> tuple[list[Any], Link]:
+async def browser_sees(seconds_limit: float) -> tuple[list[Any], Peer]:
     chrome = pytest.importorskip("chrome", reason="the browser helper is not there")
     if chrome.chromium() is None:
         pytest.skip("Chromium is not installed")
-    engine, links, tasks = FakeEngine(), [], []
-
-    def attach(link: Link) -> None:
-        link.sender = SendingEnd(engine, link.hello, SendingConfig(encoder=ENCODER), WholePicture())  # type: ignore[arg-type]
+    engine: Any = FakeEngine()
+    peers: list[Peer] = []
+    tasks: list[asyncio.Task[Any]] = []
 
     async def offer(sdp: str) -> str:
-        connection = new_connection()
-        link = Link(connection, hello_for(engine, ENCODER, creator="test"), attach)  # type: ignore[arg-type]
-        await connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-        link.open_channels()
-        await connection.setLocalDescription(await connection.createAnswer())
-        links.append(link)
-        tasks.append(asyncio.create_task(link.run()))
-        return str(connection.localDescription.sdp)
+        connection = WebRtcConnection()
+        peers.append(Peer(engine, connection, CONFIG, creator="test", sends=Sends(20.0, cropper=WholePicture())))
+        answer = await connection.answer(sdp)
+        tasks.append(asyncio.create_task(peers[-1].run()))
+        return answer
 
     async def ended() -> None:
         pass
@@ -65,28 +60,27 @@ async def browser_sees(seconds_limit: float) -> tuple[list[Any], Link]:
             await tab.js((HERE / "vendor" / "msgpack.min.js").read_text() + "; typeof MessagePack")
             await tab.js((HERE / "page.js").read_text())
             await tab.js(f"receive({server.url!r}, 'k')")
-            link = links[0]
-            end = asyncio.get_running_loop().time() + seconds_limit
-            while asyncio.get_running_loop().time() < end:
-                if link.sender is not None:
-                    now = asyncio.get_running_loop().time()
-                    link.sender.push(colour_at(now), now)
-                    if link.sender.session.counts.reports and link.sender.session.counts.bundles_sent > 8:
+            peer = peers[0]
+            async with asyncio.timeout(seconds_limit):
+                async for now_s in real_time(20.0):
+                    peer.push(colour_at(now_s), now_s)
+                    counts = None if peer.sending is None else peer.sending.session.counts
+                    if counts is not None and counts.reports and counts.bundles_sent > 8:
                         break
-                await asyncio.sleep(0.05)
             seen = await tab.js("window.seen")
             await tab.js("window.bye()")
             await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
-            return seen, link
+            return seen, peer
     finally:
-        for link in links:
-            await link.connection.close()
+        for peer in peers:
+            await peer.close()
         await server.close()
 
 
 async def test_browser_reads_every_message_as_documented() -> None:
     table = documented()
-    seen, link = await browser_sees(60.0)
+    seen, peer = await browser_sees(60.0)
+    link = peer.link
     by_type: dict[int, list[Any]] = {}
     for channel, size, message in seen:
         if channel == "keyframe":
@@ -118,5 +112,5 @@ async def test_browser_reads_every_message_as_documented() -> None:
     assert link.peer_hello is not None
     assert link.peer_hello.creator == "a browser"
     assert link.peer_hello.extras == (("colour", 5),)
-    assert link.sender is not None
-    assert link.sender.session.counts.reports >= 1
+    assert link.sending is not None
+    assert link.sending.session.counts.reports >= 1

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aiortc import RTCSessionDescription
 from fakes import FakeEngine
-from pair import ENCODER
+from pair import CONFIG
 
-from talkcodec.codec import hello_for
-from talkcodec.peer.link import IceServer, Link, new_connection
+from talkcodec.peer.peer import Peer
+from talkcodec.peer.webrtc import IceServer, WebRtcConnection, new_connection
 
 TURNSERVER = shutil.which("turnserver")
 
@@ -51,32 +50,29 @@ def only_relayed(sdp: str) -> str:
 
 
 async def test_call_through_turn_with_credentials(turn: str) -> None:
-    engine = FakeEngine()
     server = IceServer.parse(turn)
-    caller, callee = new_connection((server,)), new_connection()
-    hello = hello_for(engine, ENCODER)  # type: ignore[arg-type]
-    a, b = (Link(connection, hello, lambda link: None) for connection in (caller, callee))
-    a.open_channels()
-    for _ in range(50):  # until the server listens, gathering finds no relayed candidate
-        await caller.setLocalDescription(await caller.createOffer())
-        if "typ relay" in caller.localDescription.sdp:
-            break
-        await asyncio.sleep(0.2)
-        await caller.close()
-        caller = new_connection((server,))
-        a = Link(caller, hello, lambda link: None)
-        a.open_channels()
-    offer = only_relayed(caller.localDescription.sdp)
+    await listening(server)
+    caller, callee = WebRtcConnection((server,)), WebRtcConnection((server,))
+    a, b = Peer(FakeEngine(), caller, CONFIG), Peer(FakeEngine(), callee, CONFIG)  # type: ignore[arg-type]
+    offer = only_relayed(await caller.offer())
     assert "typ relay" in offer
-    await callee.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-    b.open_channels()
-    await callee.setLocalDescription(await callee.createAnswer())
-    await caller.setRemoteDescription(RTCSessionDescription(callee.localDescription.sdp, "answer"))
-    tasks = [asyncio.create_task(link.run()) for link in (a, b)]
+    await caller.accept(await callee.answer(offer))
+    tasks = [asyncio.create_task(peer.run()) for peer in (a, b)]
     await asyncio.wait_for(asyncio.gather(a.agreed.wait(), b.agreed.wait()), 60)
     await a.say_bye()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.gather(caller.close(), callee.close())
+    await asyncio.gather(a.close(), b.close())
+
+
+async def listening(server: IceServer) -> None:
+    """Until the server answers: before that, gathering finds no relayed candidate."""
+    async with asyncio.timeout(20):
+        while True:
+            connection = WebRtcConnection((server,))
+            offer = await connection.offer()
+            await connection.close()
+            if "typ relay" in offer:
+                return
 
 
 async def test_wrong_credentials_give_no_relay(turn: str) -> None:

@@ -9,17 +9,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from talkcodec.errors import ClosedError, ConfigError, UsageError
-from talkcodec.peer.link import IceServer, new_connection
-from talkcodec.peer.signalling import (
-    BusyError,
-    MalformedOfferError,
-    RefusedError,
-    WhipConfig,
-    WhipServer,
-    check_offer,
-    whip_post,
-)
+from talkcodec.errors import BusyError, ClosedError, ConfigError, OfferError, RefusedError, UsageError
+from talkcodec.peer.signalling import WhipConfig, WhipServer, check_offer, whip_post
+from talkcodec.peer.webrtc import IceServer, new_connection
 
 
 class Endpoint:
@@ -32,7 +24,7 @@ class Endpoint:
         if self.busy:
             raise BusyError("a call is going on")
         if "refuse-me" in sdp:
-            raise MalformedOfferError("cannot be used")
+            raise OfferError("cannot be used")
         self.offers.append(sdp)
         return "v=0\r\nanswer\r\n"
 

@@ -1,16 +1,20 @@
 """A call of two state machines over a simulated network: seeded, in virtual time, everything through real bytes."""
 
-import heapq
-import random
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from talkcodec.bitstream import (
     Hello,
+    KeyframeAck,
+    KeyframePiece,
+    KeyframeRequest,
     KeyframeUnit,
+    Message,
+    MotionBundle,
     MotionState,
     MotionSteps,
+    ReceiverReport,
     dequantise,
     generic_table,
     parse,
@@ -20,20 +24,15 @@ from talkcodec.bitstream import (
 )
 from talkcodec.clock import ticks
 from talkcodec.coding import AccessUnit, HeldReferences, next_reference_id
-from talkcodec.session import (
-    Channel,
-    PlayoutConfig,
-    RateConfig,
-    ReceiverSession,
-    SenderConfig,
-    SenderSession,
-    Shown,
-)
-from talkcodec.types import Crop, Kind, Motion
+from talkcodec.session import PlayoutConfig, RateConfig, Receiver, Sender, SenderConfig, Shown
+from talkcodec.transport.impairment import Impairment
+from talkcodec.transport.simulated import SimulatedNetwork, SimulatedTransport
+from talkcodec.types import Crop, Delivery, Kind, Motion, WireCost
 
 KEYPOINTS = 3
 TABLE = generic_table(KEYPOINTS, True)
 STEPS = MotionSteps(64, 64)
+COST = WireCost(93, 93 / 2)
 HELLO = Hello(b"modelmod", 64, KEYPOINTS, True, 0, STEPS)
 
 
@@ -57,37 +56,15 @@ def keyframe(reference_id: int, state: MotionState, size: int = 3500) -> bytes:
     return serialize_keyframe(keyframe_unit(reference_id, state, size), TABLE, STEPS)
 
 
-@dataclass
-class Network:
-    """One direction: `loss` applies to the motion channel; the control channel arrives late instead of never."""
-
-    delay_ms: float = 10.0
-    jitter_ms: float = 0.0
-    loss: float = 0.0
-    down: tuple[float, float] = (-1.0, -1.0)
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
-        self.reliable_ms = 0.0
-
-    def arrival_ms(self, channel: Channel, now_ms: float) -> float | None:
-        at = now_ms + self.delay_ms + self.random.random() * self.jitter_ms
-        down = self.down[0] <= now_ms < self.down[1]
-        if channel is Channel.MOTION:
-            return None if down or self.random.random() < self.loss else at
-        if down or self.random.random() < self.loss:
-            at = (self.down[1] if down else now_ms) + 1000 + self.delay_ms
-        self.reliable_ms = max(at, self.reliable_ms)
-        return self.reliable_ms
+GOOD = Impairment(delay_ms=10)
 
 
 @dataclass
 class Call:
     """Runs both ends in steps of `tick_ms`; `shown` holds (time, frame) of each frame."""
 
-    forward: Network = field(default_factory=Network)
-    back: Network = field(default_factory=lambda: Network(seed=2))
+    weather: Impairment = GOOD
+    back: Impairment | None = None
     rate: RateConfig = field(default_factory=RateConfig)
     sender_config: SenderConfig = field(default_factory=SenderConfig)
     fps: float = 25.0
@@ -95,17 +72,17 @@ class Call:
     tick_ms: float = 5.0
     decode_ms: float = 20.0
     playout: PlayoutConfig = field(default_factory=PlayoutConfig)
+    seed: int = 1
 
     def __post_init__(self) -> None:
         self.held: HeldReferences[int] = HeldReferences(4)
-        self.sender = SenderSession(HELLO, self.held, self.sender_config, self.rate)
-        self.receiver: ReceiverSession[int] = ReceiverSession(HELLO, HeldReferences(8), self.playout)
+        self.network = SimulatedNetwork(self.weather, self.back, seed=self.seed, start_s=self.start_s, cost=COST)
+        self.network.a.attach(lambda: None, lambda data: self.to_sender(parse(data)), self._never)
+        self.network.b.attach(lambda: None, lambda data: self.to_receiver(parse(data)), self._never)
+        self.sender = Sender(HELLO, self.held, self.sender_config, self.rate, cost=COST)
+        self.receiver: Receiver[int] = Receiver(HELLO, HeldReferences(8), self.playout)
         self.now_ms = self.start_s * 1000
         self.shown: list[tuple[float, Shown[int]]] = []
-        self.message_bytes = [0, 0]
-        self.messages = [0, 0]
-        self._flying: list[tuple[float, int, int, bytes]] = []
-        self._order = 0
         self._decoding: list[tuple[float, KeyframeUnit]] = []
         self._frame = round(self.start_s * self.fps)
         self._reference = 0
@@ -115,10 +92,10 @@ class Call:
         while self.now_ms < end_ms:
             self._capture()
             for out in self.sender.poll(self.now_ms, 0, 0):
-                self._send(0, out.channel, serialize(out.message))
+                self.send(self.network.a, serialize(out.message), out.delivery)
             for out in self.receiver.poll(self.now_ms):
-                self._send(1, out.channel, serialize(out.message))
-            self._deliver()
+                self.send(self.network.b, serialize(out.message), out.delivery)
+            self.network.advance(self.now_ms / 1000)
             while (unit := self.receiver.next_keyframe()) is not None:
                 self._decoding.append((self.now_ms + self.decode_ms, unit))
             while self._decoding and self._decoding[0][0] <= self.now_ms:
@@ -144,22 +121,21 @@ class Call:
                 current = self._reference - 1 if self.held.newest is None else self.held.newest
                 self.sender.offer(AccessUnit(timestamp, current, state, keyframe_), self.now_ms)
 
-    def _send(self, way: int, channel: Channel, data: bytes) -> None:
-        self.message_bytes[way] += len(data)
-        self.messages[way] += 1
-        at = (self.forward, self.back)[way].arrival_ms(channel, self.now_ms)
-        if at is not None:
-            self._order += 1
-            heapq.heappush(self._flying, (at, self._order, way, data))
+    def send(self, end: SimulatedTransport, data: bytes, delivery: Delivery) -> None:
+        """A message of the machine at this end; hostile tests put themselves here."""
+        end.send(data, delivery)
 
-    def _deliver(self) -> None:
-        while self._flying and self._flying[0][0] <= self.now_ms:
-            _, _, way, data = heapq.heappop(self._flying)
-            message = parse(data)
-            if way == 0:
-                self.receiver.receive(message, self.now_ms)  # type: ignore[arg-type]
-            else:
-                self.sender.receive(message, self.now_ms)  # type: ignore[arg-type]
+    def to_receiver(self, message: Message) -> None:
+        assert isinstance(message, KeyframePiece | MotionBundle)
+        self.receiver.receive(message, self.now_ms)
+
+    def to_sender(self, message: Message) -> None:
+        assert isinstance(message, KeyframeAck | KeyframeRequest | ReceiverReport)
+        self.sender.receive(message, self.now_ms)
+
+    @staticmethod
+    def _never(reason: str) -> None:
+        raise AssertionError(f"the simulated network closed: {reason}")
 
     def worst_error(self, kind: Kind, since_ms: float = 0.0) -> float:
         """Largest keypoint error of shown frames of this kind against the known movement."""

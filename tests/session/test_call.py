@@ -1,24 +1,25 @@
 """Both state machines over a simulated network: what is shown, and that nothing drifts apart."""
 
 import pytest
-from simulation import HELLO, STEPS, Call, Network, keyframe_unit, state_at
+from simulation import HELLO, STEPS, Call, keyframe_unit, state_at
 
 from talkcodec.bitstream import KeyframeAck, MotionBundle, MotionState, ReceiverReport, TimeBase
 from talkcodec.clock import ticks
 from talkcodec.coding import AccessUnit, HeldReferences
-from talkcodec.session import Channel, PlayoutConfig, RateConfig, SenderConfig, SenderSession
-from talkcodec.types import Kind
+from talkcodec.session import PlayoutConfig, RateConfig, Sender, SenderConfig
+from talkcodec.transport.impairment import Impairment
+from talkcodec.types import Delivery, Kind
 
 STEP = STEPS.keypoint_step / 4096
 SINGLE = RateConfig(bundle=1, motion_fps=25)
 EXACT = STEP  # half a step of quantisation, and the time base's rounding
 
 
-def sending(**options: RateConfig) -> SenderSession:
-    return SenderSession(HELLO, HeldReferences(), **options)  # type: ignore[arg-type]
+def sending(**options: RateConfig) -> Sender:
+    return Sender(HELLO, HeldReferences(), **options)  # type: ignore[arg-type]
 
 
-def offer_keyframe(sender: SenderSession, reference_id: int, state: MotionState, size: int, now_ms: float) -> None:
+def offer_keyframe(sender: Sender, reference_id: int, state: MotionState, size: int, now_ms: float) -> None:
     """As an encoder does: the new reference is animated once nothing older is held."""
     sender.held.offer(reference_id, state, reference_id)
     current = sender.held.newest
@@ -37,7 +38,8 @@ def test_clean_network_shows_every_frame_exactly() -> None:
 
 @pytest.mark.parametrize("loss", [0.05, 0.2])
 def test_loss_never_desynchronises(loss: float) -> None:
-    call = Call(Network(loss=loss, jitter_ms=10, seed=5), Network(loss=loss, seed=6), rate=SINGLE)
+    weather = Impairment(loss=loss, delay_ms=10, jitter_ms=5, reorder=True)
+    call = Call(weather, Impairment(loss=loss, delay_ms=10), rate=SINGLE, seed=5)
     call.run(40)
     played = call.receiver.played
     assert call.receiver.counts.unknown_state == 0, "a unit was predicted from a state that the receiver lacks"
@@ -51,17 +53,16 @@ def test_one_lost_message_costs_its_own_frame_only() -> None:
     call = Call(rate=SINGLE)
     call.run(5)
     before = call.receiver.played
-    original = call.forward.arrival_ms
-    call.forward.arrival_ms = lambda channel, now: None  # type: ignore[method-assign]
+    call.network.go_down(5.0, 5.04)
     call.run(0.04)
-    call.forward.arrival_ms = original  # type: ignore[method-assign]
     call.run(5)
     assert call.receiver.played.concealed - before.concealed == 1
     assert call.receiver.played.frozen == before.frozen
 
 
 def test_network_down_for_ten_seconds_resumes_within_a_round_trip_and_a_frame() -> None:
-    call = Call(Network(down=(5000, 15000)), Network(down=(5000, 15000), seed=2), rate=SINGLE)
+    call = Call(rate=SINGLE)
+    call.network.go_down(5.0, 15.0)
     call.run(20)
     frozen = [shown for shown, frame in call.shown if frame.kind is Kind.FROZEN and shown > 5000]
     assert frozen[0] - 5000 < 400
@@ -70,7 +71,7 @@ def test_network_down_for_ten_seconds_resumes_within_a_round_trip_and_a_frame() 
 
 
 def test_old_reference_stays_in_use_until_the_new_one_is_acknowledged() -> None:
-    call = Call(Network(delay_ms=80), Network(delay_ms=80, seed=2), rate=SINGLE)
+    call = Call(Impairment(delay_ms=80), rate=SINGLE)
     call.run(3)
     call.sender.request_keyframe(3, call.now_ms)
     asked_ms = call.now_ms
@@ -106,10 +107,10 @@ def test_keyframe_pieces_leave_room_for_motion() -> None:
         now = 10.0 + tick * 5
         if tick % 8 == 0:
             sender.offer(AccessUnit(ticks(now / 1000), 0, state_at(now / 1000)), now)
-        order += [out.channel for out in sender.poll(now, 0, 0)]
-    pieces = [index for index, channel in enumerate(order) if channel is Channel.CONTROL]
+        order += [out.delivery for out in sender.poll(now, 0, 0)]
+    pieces = [index for index, delivery in enumerate(order) if delivery is Delivery.RELIABLE]
     assert len(pieces) == 9
-    assert order[: pieces[-1]].count(Channel.MOTION) >= 5
+    assert order[: pieces[-1]].count(Delivery.DROPPABLE) >= 5
 
 
 def test_busy_channel_drops_stale_motion_before_sending_and_the_receiver_sees_no_loss() -> None:
@@ -208,8 +209,7 @@ def test_timestamp_wraps_unseen(start_s: float) -> None:
 
 def test_sequence_number_wraps_unseen() -> None:
     call = Call(
-        Network(loss=0.05, seed=3), Network(loss=0.05, seed=4), rate=SINGLE,
-        sender_config=SenderConfig(first_sequence=65_300),
+        Impairment(loss=0.05, delay_ms=10), rate=SINGLE, sender_config=SenderConfig(first_sequence=65_300), seed=3,
     )  # fmt: skip
     call.run(30)
     assert call.sender.counts.units_sent > 700
@@ -223,7 +223,7 @@ def test_sequence_number_wraps_unseen() -> None:
 def test_a_day() -> None:
     """24 hours at 2 frames a second: 172,800 units, the sequence number wraps twice and the timestamp once."""
     call = Call(
-        Network(loss=0.02, seed=3), Network(loss=0.02, seed=4), rate=RateConfig(bundle=1, motion_fps=2),
+        Impairment(loss=0.02, delay_ms=10), rate=RateConfig(bundle=1, motion_fps=2), seed=3,
         sender_config=SenderConfig(capture_fps=2), fps=2, tick_ms=250,
         playout=PlayoutConfig(period_ticks=45_000, conceal_ms=1500),
     )  # fmt: skip

@@ -18,8 +18,9 @@ from talkcodec.bitstream import (
 )
 from talkcodec.coding import AccessUnit, HeldReferences
 from talkcodec.errors import BitstreamError
-from talkcodec.session import Limits, PlayoutConfig, ReceiverSession, SenderSession
-from talkcodec.types import Kind
+from talkcodec.session import Limits, PlayoutConfig, Receiver, Sender
+from talkcodec.transport.simulated import SimulatedTransport
+from talkcodec.types import Delivery, Kind
 
 u8, u16 = st.integers(0, 255), st.integers(0, 65535)
 u32, u64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
@@ -40,7 +41,7 @@ pieces = st.builds(
 @given(st.lists(st.tuples(st.one_of(bundles, pieces), st.integers(0, 2000)), max_size=40))
 def test_receiver_lives_on_whatever_well_formed_messages_come(messages: list[tuple[object, int]]) -> None:
     limits = Limits()
-    receiver: ReceiverSession[int] = ReceiverSession(HELLO, HeldReferences(), PlayoutConfig())
+    receiver: Receiver[int] = Receiver(HELLO, HeldReferences(), PlayoutConfig())
     now = 0.0
     out = 0
     for message, wait_ms in messages:
@@ -69,7 +70,7 @@ def test_receiver_lives_on_whatever_well_formed_messages_come(messages: list[tup
 )
 def test_sender_lives_on_and_its_memory_is_bounded(messages: list[object]) -> None:
     held: HeldReferences[int] = HeldReferences()
-    sender = SenderSession(HELLO, held)
+    sender = Sender(HELLO, held)
     held.offer(0, state_at(0), 0)
     sender.offer(AccessUnit(0, 0, state_at(0), keyframe_unit(0, state_at(0), 100)), 0.0)
     for index, message in enumerate(messages):
@@ -85,11 +86,11 @@ def test_mutated_messages_into_a_running_call_are_counted_and_the_call_goes_on()
     random_ = random.Random(7)
     call = Call()
     call.run(3)
-    original = call._send
+    original = call.send
     mutated = [0]
 
-    def send(way: int, channel: object, data: bytes) -> None:
-        original(way, channel, data)  # type: ignore[arg-type]
+    def send(end: SimulatedTransport, data: bytes, delivery: Delivery) -> None:
+        original(end, data, delivery)
         for _ in range(3):
             broken = bytearray(data)
             for _ in range(random_.randint(1, 2)):
@@ -102,16 +103,16 @@ def test_mutated_messages_into_a_running_call_are_counted_and_the_call_goes_on()
                 call.receiver.malformed()
                 continue
             mutated[0] += 1
-            if way == 0 and isinstance(message, MotionBundle | KeyframePiece):
-                call.receiver.receive(message, call.now_ms)
-            elif way == 1 and isinstance(message, KeyframeAck | KeyframeRequest | ReceiverReport):
-                call.sender.receive(message, call.now_ms)
+            if end is call.network.a and isinstance(message, MotionBundle | KeyframePiece):
+                call.to_receiver(message)
+            elif end is call.network.b and isinstance(message, KeyframeAck | KeyframeRequest | ReceiverReport):
+                call.to_sender(message)
 
-    call._send = send  # type: ignore[method-assign]
+    call.send = send  # type: ignore[method-assign]
     call.run(10)
     assert mutated[0] > 10, "some mutations must parse, or nothing was tested"
     assert call.receiver.counts.malformed > 10
-    call._send = original  # type: ignore[method-assign]
+    call.send = original  # type: ignore[method-assign]
     call.run(5)
     late = [frame for shown, frame in call.shown if shown > call.now_ms - 3000]
     assert len(late) > 60
@@ -119,7 +120,7 @@ def test_mutated_messages_into_a_running_call_are_counted_and_the_call_goes_on()
 
 
 def test_flood_of_keyframes_keeps_the_newest_and_little_else() -> None:
-    receiver: ReceiverSession[int] = ReceiverSession(HELLO, HeldReferences(), PlayoutConfig())
+    receiver: Receiver[int] = Receiver(HELLO, HeldReferences(), PlayoutConfig())
     for reference_id in range(200):
         receiver.receive(KeyframePiece(reference_id, 0, 1, keyframe(reference_id, state_at(0), 500)), 0.0)
     waiting = []
@@ -129,7 +130,7 @@ def test_flood_of_keyframes_keeps_the_newest_and_little_else() -> None:
 
 
 def test_a_flood_of_garbage_gives_the_peer_up() -> None:
-    receiver: ReceiverSession[int] = ReceiverSession(
+    receiver: Receiver[int] = Receiver(
         HELLO, HeldReferences(), PlayoutConfig(), limits=Limits(malformed=100)
     )
     assert all(receiver.malformed() for _ in range(99))

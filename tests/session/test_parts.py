@@ -2,13 +2,14 @@
 
 import pytest
 
-from talkcodec.bitstream import Hello, KeyframePiece, MotionSteps
+from talkcodec.bitstream import Hello, KeyframePiece, MotionSteps, agree
 from talkcodec.errors import BitstreamError, ConfigError, MismatchError, UsageError
-from talkcodec.session import FEATURE_AUDIO, Limits, RateConfig, agree, bye_for
+from talkcodec.session import FEATURE_AUDIO, Limits, RateConfig, bye_for
 from talkcodec.session.arrivals import Arrivals
 from talkcodec.session.fragments import KeyframeAssembler, KeyframeTransfer
 from talkcodec.session.playout_clock import MediaTime, PlayoutClock
 from talkcodec.session.rate import Feedback, RateControl
+from talkcodec.types import WireCost
 
 
 def test_keyframe_goes_in_pieces_and_comes_together_in_any_order() -> None:
@@ -73,6 +74,7 @@ def test_limits_are_checked(field: dict[str, int]) -> None:
         Limits(**field)
 
 
+CHANNEL = WireCost(93, 93 / 2)
 HELLO = Hello(b"12345678", 256, 10, True, 0)
 
 
@@ -86,8 +88,8 @@ def test_equal_hellos_agree_and_unknown_extras_are_skipped() -> None:
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (Hello(b"87654321", 256, 10, True, 0), "model differs: here 3132333435363738, peer 3837363534333231"),
-        (Hello(b"12345678", 128, 10, True, 0), "picture size differs: here 256, peer 128"),
+        (Hello(b"87654321", 256, 10, True, 0), "model differs: here 3132333435363738, there 3837363534333231"),
+        (Hello(b"12345678", 128, 10, True, 0), "picture size differs: here 256, there 128"),
         (Hello(b"12345678", 256, 9, True, 0), "keypoints differs"),
         (Hello(b"12345678", 256, 10, False, 0), "Jacobians differs"),
         (Hello(b"12345678", 256, 10, True, 65535), "table 65535"),
@@ -161,7 +163,7 @@ def test_jitter_is_zero_for_a_steady_stream_and_grows_otherwise() -> None:
 
 def test_rate_control_prefers_little_delay_within_the_budget() -> None:
     def plan(**config: float) -> tuple[int, int]:
-        control = RateControl(RateConfig(**config), 25.0)  # type: ignore[arg-type]
+        control = RateControl(RateConfig(**config), 25.0, CHANNEL)  # type: ignore[arg-type]
         return control.plan.bundle, control.plan.every
 
     assert plan(budget_bps=60_000) == (1, 1)
@@ -173,7 +175,7 @@ def test_rate_control_prefers_little_delay_within_the_budget() -> None:
 
 
 def test_congestion_lowers_the_budget_and_quiet_restores_it() -> None:
-    control = RateControl(RateConfig(budget_bps=60_000), 25.0)
+    control = RateControl(RateConfig(budget_bps=60_000), 25.0, CHANNEL)
     for _ in range(8):
         control.feedback(Feedback(0.3, 50.0))
     assert control.budget_bps < 20_000
@@ -185,7 +187,7 @@ def test_congestion_lowers_the_budget_and_quiet_restores_it() -> None:
 
 
 def test_queueing_delay_counts_as_congestion_without_loss() -> None:
-    control = RateControl(RateConfig(budget_bps=60_000), 25.0)
+    control = RateControl(RateConfig(budget_bps=60_000), 25.0, CHANNEL)
     control.feedback(Feedback(0.0, 40.0))
     for _ in range(6):
         control.feedback(Feedback(0.0, 400.0))

@@ -168,7 +168,8 @@ def _smoothed(frames: npt.NDArray[np.uint8], sigma_px: float) -> Iterator[Pictur
     height, width = frames.shape[1:3]
     keep: npt.NDArray[np.float32] = np.ones((height, width, 1), np.float32)
     for number, frame in enumerate(frames):
-        if number % FACE_EVERY == 0 and (box := detector.find(np.ascontiguousarray(frame))) is not None:
+        if number % FACE_EVERY == 0 and (faces := detector.find(np.ascontiguousarray(frame))):
+            box = faces[0]  # the largest
             ellipse = np.zeros((height, width), np.float32)
             axes = (round(ELLIPSE[0] * box.width), round(ELLIPSE[1] * box.width))
             cv2.ellipse(ellipse, (round(box.x), round(box.y)), axes, 0, 0, 360, 1.0, -1)

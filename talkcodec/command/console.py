@@ -1,46 +1,19 @@
-"""What both programs share at the command line: exit codes, the live status line, Ctrl-C."""
+"""What the programs share while they run: the live status line, Ctrl-C, the event loop."""
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from enum import IntEnum
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from talkcodec.errors import ClosedError, MismatchError, TalkcodecError, UsageError
-from talkcodec.peer.signalling import BusyError, RefusedError
+from talkcodec.command.exits import ExitCode, set_up_logging, tell
 
-__all__ = ["ExitCode", "exit_code_of", "interruptible", "run_program", "status_display"]
-
-
-class ExitCode(IntEnum):
-    """How the programs end."""
-
-    DONE = 0
-    FAILED = 1
-    USAGE = 2
-    REFUSED = 3
-    LOST = 4
-    MISMATCH = 5
-    INTERRUPTED = 130
-
-
-def exit_code_of(error: BaseException) -> ExitCode:
-    """The code that tells which error ended the program."""
-    if isinstance(error, UsageError):
-        return ExitCode.USAGE
-    if isinstance(error, BusyError | RefusedError):
-        return ExitCode.REFUSED
-    if isinstance(error, MismatchError):
-        return ExitCode.MISMATCH
-    if isinstance(error, ClosedError):
-        return ExitCode.LOST
-    return ExitCode.FAILED
+__all__ = ["interruptible", "run_program", "started_as", "status_display"]
 
 
 @contextmanager
@@ -56,9 +29,9 @@ def status_display(quiet: bool) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def interruptible(stop: asyncio.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM set `stop` instead of tearing the call down."""
+    """Ctrl-C, SIGTERM and a terminal that is closed set `stop` instead of tearing the call down."""
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     try:
         for number in signals:
             loop.add_signal_handler(number, stop.set)
@@ -72,14 +45,14 @@ def interruptible(stop: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
+def started_as(module: str, command: str) -> str:
+    """How a person here starts a program: as this one was, by the installed command or as a module."""
+    return f"talkcodec {command}" if Path(sys.argv[0]).stem == "talkcodec" else f"python -m {module}"
+
+
 def run_program(main: Callable[[], Awaitable[ExitCode]], verbose: bool) -> ExitCode:
     """Run a program's main coroutine, on uvloop where there is one; errors become a sentence and an exit code."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
-    )
-    if not verbose:
-        logging.getLogger("aioice").setLevel(logging.ERROR)
-        logging.getLogger("aiortc").setLevel(logging.ERROR)
+    set_up_logging(verbose)
     try:
         import uvloop
     except ImportError:
@@ -89,11 +62,10 @@ def run_program(main: Callable[[], Awaitable[ExitCode]], verbose: bool) -> ExitC
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(_await(main))
-    except TalkcodecError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return exit_code_of(error)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+    except Exception as error:  # the last place where it can become a sentence
+        return tell(error)
 
 
 async def _await(main: Callable[[], Awaitable[ExitCode]]) -> ExitCode:

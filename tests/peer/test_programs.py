@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,17 +12,19 @@ import av
 import numpy as np
 import pytest
 from fakes import FakeEngine, colour_at
-from pair import ENCODER
+from pair import CONFIG
+from waiting import eventually
 
-from receiver.app import ReceiverApp, ReceiverOptions
-from sender.app import SenderApp, SenderOptions
-from talkcodec.errors import ClosedError, MediaError, MismatchError, UsageError
+from receiver.program import ReceiveOptions, ReceiveProgram
+from sender.program import SendOptions, SendProgram
+from talkcodec.command.exits import ExitCode, exit_code_of
+from talkcodec.errors import BusyError, ClosedError, MediaError, MismatchError, RefusedError, UsageError
 from talkcodec.media import Frame, MediaWriter, SoundPacket, read_opus
 from talkcodec.media.sinks import GENERATED, FileSink, NullSink, open_sink
 from talkcodec.media.sources import VideoFile, WithMicrophone, open_source
-from talkcodec.peer.console import ExitCode, exit_code_of
-from talkcodec.peer.link import LinkConfig
-from talkcodec.peer.signalling import BusyError, RefusedError, WhipConfig
+from talkcodec.peer.config import LinkConfig
+from talkcodec.peer.signalling import WhipConfig
+from talkcodec.peer.webrtc import WebRtcConnection
 from talkcodec.sample import sample_path
 from talkcodec.types import Kind
 
@@ -71,31 +72,23 @@ class CountingFile(FileSink):
 @asynccontextmanager
 async def receiving(
     sink: Any = None, *, once: bool = False, engine: Any = None, **options: Any
-) -> AsyncIterator[tuple[ReceiverApp, "asyncio.Task[ExitCode]"]]:
+) -> AsyncIterator[tuple[ReceiveProgram, "asyncio.Task[ExitCode]"]]:
     whip = WhipConfig(port=0, key="k")
-    app = ReceiverApp(
-        engine or FakeEngine(), sink or CountingSink(), ReceiverOptions(whip=whip, once=once, quiet=True, **options)
+    app = ReceiveProgram(
+        engine or FakeEngine(), sink or CountingSink(), ReceiveOptions(whip=whip, once=once, quiet=True, **options)
     )
     task = asyncio.create_task(app.run())
-    while not app.whip.url:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: app.whip.url)
     try:
         yield app, task
     finally:
-        app._stop.set()
+        app.stop()
         await asyncio.gather(task, return_exceptions=True)
 
 
-def sender_for(app: ReceiverApp, source: Any = None, engine: Any = None, **options: Any) -> SenderApp:
-    given = {"key": "k", "encoder": ENCODER, "quiet": True, "give_up_s": 0.0, **options}
-    return SenderApp(engine or FakeEngine(), source or Colours(), SenderOptions(url=app.whip.url, **given))
-
-
-async def wait_for(condition: Any, timeout_s: float = 120.0) -> None:
-    until = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < until, "the condition did not come true"
-        await asyncio.sleep(0.02)
+def sender_for(app: ReceiveProgram, source: Any = None, engine: Any = None, **options: Any) -> SendProgram:
+    given = {"key": "k", "peer": CONFIG, "quiet": True, "give_up_s": 0.0, **options}
+    return SendProgram(engine or FakeEngine(), source or Colours(), SendOptions(url=app.whip.url, **given))
 
 
 async def test_call_with_sound_ends_with_its_source_and_both_programs_say_done(tmp_path: Path) -> None:
@@ -104,7 +97,7 @@ async def test_call_with_sound_ends_with_its_source_and_both_programs_say_done(t
     source = Colours(sound=True)
     async with receiving(sink, once=True, stats=stats) as (app, task):
         running = asyncio.create_task(sender_for(app, source).run())
-        await wait_for(lambda: sink.pictures > 10 and sink.sounds > 10 and len(stats.read_text().splitlines()) > 3)
+        await eventually(lambda: sink.pictures > 10 and sink.sounds > 10 and len(stats.read_text().splitlines()) > 3)
         source.over = True
         assert await running is ExitCode.DONE
         assert await task is ExitCode.DONE
@@ -149,14 +142,14 @@ async def test_second_caller_is_refused_while_the_first_talks() -> None:
     async with receiving() as (app, _):
         first = sender_for(app)
         running = asyncio.create_task(first.run())
-        await wait_for(lambda: app.sink.pictures > 3)
-        second = SenderApp(FakeEngine(), Colours(), replace(first._options, give_up_s=0.0))
+        await eventually(lambda: app.sink.pictures > 3)
+        second = SendProgram(FakeEngine(), Colours(), replace(first._options, give_up_s=0.0))
         with pytest.raises(BusyError) as caught:
-            await second._call(lambda text: None)
+            await second.call(lambda text: None)
         assert exit_code_of(caught.value) is ExitCode.REFUSED
         before = app.sink.pictures
-        await wait_for(lambda: app.sink.pictures > before + 3)
-        first._stop.set()
+        await eventually(lambda: app.sink.pictures > before + 3)
+        first.stop()
         assert await running is ExitCode.INTERRUPTED
 
 
@@ -176,19 +169,20 @@ async def test_mismatch_ends_both_with_their_code() -> None:
 
 async def test_sender_that_was_killed_may_call_again() -> None:
     async with receiving(takeover_s=0.3) as (app, _):
-        first = asyncio.create_task(sender_for(app)._call(lambda text: None))
-        await wait_for(lambda: app.sink.pictures > 3)
-        call = app._call
+        first = asyncio.create_task(sender_for(app).call(lambda text: None))
+        await eventually(lambda: app.sink.pictures > 3)
+        call = app.peer
         assert call is not None
         # Killed, as far as the receiver can tell: nothing comes any more and no goodbye was said.
-        call.connection.remove_all_listeners()
-        for channel in call.link._channels.values():
-            channel.remove_all_listeners()
-        await wait_for(lambda: call.link.silent_s > 0.4)
+        connection = call.connection
+        assert isinstance(connection, WebRtcConnection)
+        connection.rtc.remove_all_listeners()
+        call.link.transport.attach(lambda: None, lambda data: None, lambda reason: None)
+        await eventually(lambda: call.silent_s > 0.4)
         second = asyncio.create_task(sender_for(app).run())
-        await wait_for(lambda: app.calls == 2)
+        await eventually(lambda: app.calls == 2)
         before = app.sink.pictures
-        await wait_for(lambda: app.sink.pictures > before + 3)
+        await eventually(lambda: app.sink.pictures > before + 3)
         for task in (first, second):
             task.cancel()
         await asyncio.gather(first, second, return_exceptions=True)
@@ -198,27 +192,27 @@ async def test_sender_that_was_killed_may_call_again() -> None:
 async def test_receiver_that_comes_back_is_called_again() -> None:
     async with receiving() as (app, _):
         port = int(app.whip.url.rsplit(":", 1)[1].split("/")[0])
-        sender = sender_for(app, give_up_s=60.0, link=LinkConfig(silence_timeout_s=1.0))
+        sender = sender_for(app, give_up_s=60.0, peer=replace(CONFIG, link=LinkConfig(silence_timeout_s=1.0)))
         running = asyncio.create_task(sender.run())
-        await wait_for(lambda: app.sink.pictures > 3)
-        call = app._call
+        await eventually(lambda: app.sink.pictures > 3)
+        call = app.peer
         assert call is not None
         await app.whip.close()
-        await app._end_call(call)
+        await app.end_call()
     sink = CountingSink()
-    again = ReceiverApp(FakeEngine(), sink, ReceiverOptions(whip=WhipConfig(port=port, key="k"), quiet=True))
+    again = ReceiveProgram(FakeEngine(), sink, ReceiveOptions(whip=WhipConfig(port=port, key="k"), quiet=True))
     task = asyncio.create_task(again.run())
-    await wait_for(lambda: sink.pictures > 3)
-    sender._stop.set()
+    await eventually(lambda: sink.pictures > 3)
+    sender.stop()
     assert await running is ExitCode.INTERRUPTED
-    again._stop.set()
+    again.stop()
     await task
 
 
 async def test_nobody_there_gives_up() -> None:
-    options = SenderOptions(url="http://127.0.0.1:9/whip", key="k", encoder=ENCODER, give_up_s=0.0, quiet=True)
+    options = SendOptions(url="http://127.0.0.1:9/whip", key="k", peer=CONFIG, give_up_s=0.0, quiet=True)
     with pytest.raises(ClosedError) as caught:
-        await SenderApp(FakeEngine(), Colours(), options).run()
+        await SendProgram(FakeEngine(), Colours(), options).run()
     assert exit_code_of(caught.value) is ExitCode.LOST
 
 
@@ -228,7 +222,7 @@ async def test_file_has_pictures_sound_and_says_that_the_face_is_generated(tmp_p
     sink, source = CountingFile(path, sound=True), Colours(sound=True)
     async with receiving(sink, once=True) as (app, task):
         running = asyncio.create_task(sender_for(app, source).run())
-        await wait_for(lambda: sink.pictures > 12 and sink.sounds > 20)
+        await eventually(lambda: sink.pictures > 12 and sink.sounds > 20)
         source.over = True
         await running
         await task

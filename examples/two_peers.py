@@ -1,0 +1,47 @@
+"""A call between two peers of one process, over real WebRTC on this machine: one sends the sample, the other shows it.
+
+    python examples/two_peers.py
+
+With `sends` and `receives` for both it is a call in both directions. `talkcodec.peer.signalling` carries the offer and
+the answer between machines.
+"""
+
+import asyncio
+
+from talkcodec.media.sources import VideoFile
+from talkcodec.peer.config import PeerConfig
+from talkcodec.peer.feed import SourceFeed
+from talkcodec.peer.peer import Peer, Receives, Sends
+from talkcodec.peer.webrtc import WebRtcConnection
+from talkcodec.runtime import open_engine
+from talkcodec.sample import sample_path
+from talkcodec.types import Kind, PlayedPicture
+
+
+async def main(seconds: float = 5.0) -> None:
+    engine = open_engine()
+    source = VideoFile(sample_path(), loop=True)
+    shown: list[PlayedPicture] = []
+
+    calling, called = WebRtcConnection(), WebRtcConnection()
+    sender = Peer(engine, calling, PeerConfig(), sends=Sends(source.fps))
+    viewer = Peer(engine, called, PeerConfig(), receives=Receives(shown.append))
+    await calling.accept(await called.answer(await calling.offer()))
+
+    calls = [asyncio.create_task(peer.run()) for peer in (sender, viewer)]
+    await asyncio.gather(sender.agreed.wait(), viewer.agreed.wait())
+    feed = SourceFeed(source, sender.push, None)
+    feed.start()
+    await asyncio.sleep(seconds)
+    feed.close()
+    await sender.say_bye()
+    await asyncio.gather(*calls)
+    await asyncio.gather(sender.close(), viewer.close())
+
+    exact = sum(picture.kind is Kind.EXACT for picture in shown)
+    traffic = sender.link.transport.traffic
+    print(f"{len(shown)} pictures shown, {exact} of them exact; {8e-3 * traffic.wire_up_bytes / seconds:.1f} kbit/s up")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

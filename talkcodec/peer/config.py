@@ -1,0 +1,37 @@
+"""What may be set on a peer: one place for both directions; what belongs to an absent direction is not looked at."""
+
+from dataclasses import dataclass, field
+
+from talkcodec.codec import EncoderConfig
+from talkcodec.session import Limits, PlayoutConfig, RateConfig, ReceiverConfig, SenderConfig
+
+__all__ = ["LinkConfig", "PeerConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfig:
+    """open_timeout_s: until the transport is open; handshake_timeout_s: for the peer's Hello after that;
+    silence_timeout_s: without a message from the peer before it counts as gone (a network down for ten seconds must
+    not end the call)."""
+
+    open_timeout_s: float = 20.0
+    handshake_timeout_s: float = 10.0
+    silence_timeout_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConfig:
+    """The settings of all parts of a peer, each with its own docstring.
+
+    lost_face_s: time without a face after which the last picture is kept alive, and a keyframe is sent when the face
+    is back.
+    """
+
+    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(acknowledged=True))
+    sender: SenderConfig = field(default_factory=SenderConfig)
+    rate: RateConfig = field(default_factory=RateConfig)
+    receiver: ReceiverConfig = field(default_factory=ReceiverConfig)
+    playout: PlayoutConfig = field(default_factory=PlayoutConfig)
+    limits: Limits = field(default_factory=Limits)
+    link: LinkConfig = field(default_factory=LinkConfig)
+    lost_face_s: float = 1.0

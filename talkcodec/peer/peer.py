@@ -1,0 +1,234 @@
+"""One side of a call, in one direction or both: what is captured goes in, what the other side sends comes out.
+
+    push, push_sound -> SendingEnd -> Link -> transport
+    transport -> Link -> ReceivingEnd -> on_picture, on_sound
+
+A program supplies source, sink and policy. A direction that is left out costs nothing: no thread, no message.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from aiortc import MediaStreamTrack
+
+from talkcodec.bitstream import Bye, Hello, KeyframeRequest
+from talkcodec.codec import hello_for
+from talkcodec.peer.config import PeerConfig
+from talkcodec.peer.hello import same_clock, with_extras
+from talkcodec.peer.link import Link
+from talkcodec.peer.meters import LipSync
+from talkcodec.peer.receiving import ReceivingEnd
+from talkcodec.peer.selfview import MirroredEnd
+from talkcodec.peer.sending import Cropper, SendingEnd
+from talkcodec.peer.sound import OutgoingSound, SoundReceiver
+from talkcodec.session import FEATURE_AUDIO
+from talkcodec.transport.boundary import Transport
+from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound
+
+if TYPE_CHECKING:
+    from talkcodec.runtime import Engine
+
+__all__ = ["Connection", "Peer", "Receives", "Sends"]
+
+_WISH = 4  # KeyframeRequest.reason: a person asked
+_PIECE_ENVELOPE_BYTES = 100
+"""More than a KeyframePiece has beside its data."""
+_SLOWEST_FPS = 1.0
+"""What rate control reckons with for a source that is slower still."""
+
+
+class Connection(Protocol):
+    """What a peer talks over: a transport for messages, and a way for sound."""
+
+    @property
+    def transport(self) -> Transport:
+        """For messages."""
+        ...
+
+    def carry_sound(
+        self, sound: MediaStreamTrack | None, arrived: Callable[[MediaStreamTrack], None] | None
+    ) -> None:
+        """Our track, None for none, and who takes the peer's, None for nobody."""
+        ...
+
+    async def wire_bytes(self) -> tuple[int, int] | None:
+        """Bytes on the wire (up, down) with sound, if they are counted."""
+        ...
+
+    async def close(self) -> None:
+        """End it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sends:
+    """What this side sends. fps: pictures a second that will be pushed. sound: whether packets will be pushed too.
+    cropper: cuts the face out, None for the usual one. on_self: our own pictures as the peer sees them, made while
+    `Peer.look` asks for them; called in a thread."""
+
+    fps: float
+    sound: bool = False
+    cropper: Cropper | None = None
+    on_self: Callable[[PlayedPicture], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receives:
+    """What is done with what comes. on_picture: every shown frame, in the generator's thread. on_sound: 20 ms and
+    when the first of them is to be heard, monotonic clock; on the event loop."""
+
+    on_picture: Callable[[PlayedPicture], None]
+    on_sound: Callable[[PlayedSound, float], None] = lambda sound, due_s: None
+
+
+class Peer:
+    """From before the handshake to the end; a new one for each call. Keyframes live and die with it."""
+
+    def __init__(
+        self,
+        engine: "Engine",
+        connection: Connection,
+        config: PeerConfig,
+        *,
+        creator: str = "",
+        sends: Sends | None = None,
+        receives: Receives | None = None,
+        on_agreed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """on_agreed: the two fit together; what it raises ends the call. Raises ConfigError for settings that do not
+        go together, and MismatchError for a table that is not here: before anything connects."""
+        self._engine, self._sends, self._receives, self._on_agreed = engine, sends, receives, on_agreed
+        transport = connection.transport
+        if sends is not None:
+            config = replace(config, sender=replace(config.sender, capture_fps=max(_SLOWEST_FPS, sends.fps)))
+        room = transport.largest_payload_bytes - _PIECE_ENVELOPE_BYTES
+        self.config = replace(
+            config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room))
+        )
+        self.connection = connection
+        self.link = Link(transport, self._hello(creator), self._agreed, config.link, self.config.limits)
+        self.lip_sync = LipSync()
+        self.first_timestamp: int | None = None
+        self.same_clock = False
+        self._sound_out = OutgoingSound() if sends is not None and sends.sound else None
+        self._sound_in = None if receives is None else SoundReceiver(self._play, self.link.fail)
+        self.link.sound = self._sound_in
+        connection.carry_sound(self._sound_out, None if self._sound_in is None else self._sound_in.attach)
+
+    def _hello(self, creator: str) -> Hello:
+        hello = hello_for(self._engine, self.config.encoder, creator=creator)
+        if self._sends is None:
+            return hello
+        return replace(with_extras(hello, self._sends.fps), features=FEATURE_AUDIO if self._sends.sound else 0)
+
+    @property
+    def sending(self) -> SendingEnd | None:
+        """The sending end; None before the two agreed, and in a call that only receives."""
+        return self.link.sending
+
+    @property
+    def receiving(self) -> ReceivingEnd | None:
+        """The receiving end; None before the two agreed, and in a call that only sends."""
+        return self.link.receiving
+
+    @property
+    def agreed(self) -> asyncio.Event:
+        """Set when the call has begun."""
+        return self.link.agreed
+
+    @property
+    def silent_s(self) -> float:
+        """Time since anything was heard from the other side."""
+        return self.link.silent_s
+
+    @property
+    def motionless_s(self) -> float:
+        """Time since motion came; the other side's camera may be off."""
+        return time.monotonic() - self.link.last_motion_s
+
+    async def run(self) -> Bye | None:
+        """As Link.run."""
+        return await self.link.run()
+
+    async def say_bye(self) -> None:
+        """End the call from this side."""
+        await self.link.say_bye()
+
+    async def close(self) -> None:
+        """End the connection; what was held of the other side is gone."""
+        if self._sound_in is not None:
+            await self._sound_in.close()
+        if self._sound_out is not None:
+            self._sound_out.stop()
+        await self.connection.close()
+        for end in (self.sending, self.receiving):  # not yet closed when the link never ran
+            if end is not None:
+                await asyncio.to_thread(end.close)
+
+    def push(self, picture: Picture, captured_s: float) -> None:
+        """A captured frame (H, W, 3) and its time on the monotonic clock. From any thread."""
+        sending = self.sending
+        if sending is not None:
+            sending.push(picture, captured_s)
+
+    def push_sound(self, packet: bytes, captured_s: float) -> None:
+        """20 ms of Opus; on the event loop."""
+        if self._sound_out is not None:
+            self._sound_out.push(packet, captured_s)
+
+    def keep_alive(self) -> None:
+        """To be called now and then where camera and microphone may be off: says that we are there."""
+        if self._sound_out is not None:
+            self._sound_out.keep_alive()
+
+    def look(self, looking: bool) -> None:
+        """Generate our own picture too, as the peer does, or stop that."""
+        sending = self.sending
+        if isinstance(sending, MirroredEnd) and sending.looking != looking:
+            sending.looking = looking
+            self.link.wake()
+
+    def request_keyframe(self) -> None:
+        """A person wants a fresh picture of the other side."""
+        self.link.send(KeyframeRequest(_WISH))
+
+    def _agreed(self, link: Link) -> None:
+        theirs, sends = link.peer_hello, self._sends
+        assert theirs is not None
+        if self._receives is not None:
+            self.same_clock = same_clock(theirs)
+            link.receiving = ReceivingEnd(
+                self._engine, theirs, self.config, self._show, same_clock=self.same_clock
+            )
+        if sends is not None:
+            cost = link.transport.cost
+            if sends.on_self is None:
+                link.sending = SendingEnd(self._engine, link.hello, self.config, sends.cropper, cost)
+            else:
+                link.sending = MirroredEnd(self._engine, link.hello, self.config, sends.cropper, cost, sends.on_self)
+        if self._sound_out is not None:
+            self._sound_out.start(link.send)
+        self._on_agreed()
+
+    def _show(self, picture: PlayedPicture) -> None:
+        """In the generator's thread."""
+        assert self._receives is not None
+        if self.first_timestamp is None:
+            self.first_timestamp = picture.timestamp
+        if picture.kind is not Kind.FROZEN:
+            self.lip_sync.picture(picture.timestamp, picture.shown_s * 1000)
+        self._receives.on_picture(picture)
+
+    def _play(self, sound: PlayedSound) -> None:
+        assert self._receives is not None
+        due_s, end = sound.arrived_s, self.receiving
+        if end is not None:
+            due_ms = end.session.jitter_buffer.sound_ready(sound.timestamp, sound.arrived_s * 1000)
+            if due_ms is not None:
+                # Pictures are on the screen once they are generated: sound is played that much later too.
+                due_s = max(due_s, (due_ms + (end.generate_ms.at(0.5) or 0.0)) / 1000)
+                self.lip_sync.sound(sound.timestamp, due_s * 1000)
+        self._receives.on_sound(sound, due_s)
