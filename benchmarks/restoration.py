@@ -100,7 +100,7 @@ def rates(
 ) -> Iterator[tuple[dict[str, Any], list[Picture]]]:
     """Codec, crf, fps and kbit/s, and the pictures that a viewer sees."""
     capture = cv2.VideoCapture(str(clip))
-    truth = []
+    truth: list[Any] = []
     while len(truth) < frames and (got := capture.read())[0]:
         truth.append(np.asarray(cv2.cvtColor(got[1], cv2.COLOR_BGR2RGB), dtype=np.uint8))
     truth = truth[: (len(truth) - 1) // 2 * 2 + 1]
