@@ -29,10 +29,10 @@ class Step:
 LADDER = (
     Step(0, Rung.MOTION, 0, 0, 0, 25),
     Step(2_800, Rung.HYBRID, 96, 8.34, 5, 25),
-    Step(4_500, Rung.HYBRID, 128, 8.34, 10, 30),
-    Step(6_000, Rung.HYBRID, 128, 12.5, 10, 35),
-    Step(12_000, Rung.HYBRID, 128, 25, 15, 45),
-    Step(18_000, Rung.VIDEO, 256, 25, 10, 25),
+    Step(5_000, Rung.HYBRID, 128, 8.34, 5, 30),
+    Step(8_500, Rung.HYBRID, 128, 12.5, 10, 40),
+    Step(22_000, Rung.VIDEO, 256, 12.5, 20, 25),
+    Step(35_000, Rung.VIDEO, 256, 25, 20, 25),
 )
 """From the bottom up."""
 
