@@ -3,6 +3,7 @@
 A cadence that can be held looks better than one with holes at random, and nothing waits for the generator.
 """
 
+import math
 from collections import deque
 
 from talkcodec.clock import CLOCK_HZ
@@ -13,10 +14,10 @@ __all__ = ["LoadControl"]
 class LoadControl:
     """Feed the work of each frame, read `every`. Time is an argument: milliseconds, steady.
 
-    Down: the generator had no time left in the last `WINDOW_MS`. A passing spike is shorter than that. At once to the
-    cadence that leaves it some, but not below `SLOWEST_MS` a frame.
-    Up: by one, after a calm time in which nine tenths of the frames would have left a quarter of the shorter period.
-    When that was wrong the next calm time is twice as long, up to `LONGEST_CALM_MS`.
+    Down: the generator had no time left in the last `WINDOW_MS`; a passing spike is shorter than that. At once to the
+    cadence that leaves it some, but not below one frame in `SLOWEST_MS`.
+    Up: after a calm time, to where nine tenths of its frames leave a quarter of the period, but at most by half. When
+    that was wrong the next calm time is twice as long, up to `LONGEST_CALM_MS`.
     """
 
     WINDOW_MS = 700.0
@@ -24,7 +25,7 @@ class LoadControl:
     ROOM = 0.85
     SETTLE_FRAMES = 8  # of a new cadence are not judged: what waited before is worked off in them
     ROOM_ABOVE = 0.75
-    SLOWEST_MS = 200.0
+    SLOWEST_MS = 500.0
     CALM_MS = 4000.0
     LONGEST_CALM_MS = 64_000.0
     REGRET_MS = 8000.0
@@ -44,7 +45,7 @@ class LoadControl:
         self._works_from_ms: float | None = None
         self._busy_ms = 0.0
         self._calm_from_ms: float | None = None
-        self._frames = self._heavy = 0  # since then
+        self._calm_works: list[float] = []  # since then
 
     @property
     def every(self) -> int:
@@ -87,14 +88,17 @@ class LoadControl:
 
     def _look_up(self, work_ms: float, now_ms: float) -> None:
         if self._calm_from_ms is None:
-            self._calm_from_ms, self._frames, self._heavy = now_ms, 0, 0
-        self._frames += 1
-        self._heavy += work_ms > self.ROOM_ABOVE * (self._every - 1) * self._period_ms
+            self._calm_from_ms, self._calm_works = now_ms, []
+        self._calm_works.append(work_ms)
         if now_ms - self._calm_from_ms < self._calm_ms:
             return
-        if self._heavy <= 0.1 * self._frames and self._frames * self._every * self._period_ms > self._calm_ms / 2:
-            self._every -= 1
+        self._calm_from_ms = None
+        frames = len(self._calm_works)
+        if frames * self._every * self._period_ms < self._calm_ms / 2:
+            return  # a pause says nothing about this machine
+        needed = sorted(self._calm_works)[int(0.9 * frames)] / (self.ROOM_ABOVE * self._period_ms)
+        wanted = max((self._every + 1) // 2, math.ceil(needed))
+        if wanted < self._every:
+            self._every = wanted
             self._raised_ms = now_ms
             self._restart()
-        else:
-            self._calm_from_ms = None

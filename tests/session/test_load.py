@@ -78,7 +78,7 @@ def test_a_generator_of_60_ms_shows_every_second_frame_and_skips_none_after_the_
 
 
 @pytest.mark.parametrize(
-    ("work_ms", "fps"), [(20, 25), (36, 25), (45, 12.5), (75, 25 / 3), (100, 25 / 3), (150, 5), (180, 5)]
+    ("work_ms", "fps"), [(20, 25), (36, 25), (45, 12.5), (75, 25 / 3), (100, 25 / 3), (150, 5), (400, 25 / 12)]
 )
 def test_the_cadence_is_the_fastest_that_leaves_the_generator_some_room(work_ms: int, fps: float) -> None:
     machine = Machine(lambda now: work_ms).run(30)
@@ -87,9 +87,9 @@ def test_the_cadence_is_the_fastest_that_leaves_the_generator_some_room(work_ms:
     assert machine.worst_latency_ms(2) <= work_ms + 2
 
 
-def test_five_frames_a_second_are_the_least_however_slow_it_is() -> None:
+def test_two_frames_a_second_are_the_least_however_slow_it_is() -> None:
     machine = Machine(lambda now: 1000).run(30)
-    assert machine.load.every == 5
+    assert machine.load.every == 12
     assert machine.fps(5, 30) == pytest.approx(1.0, abs=0.1)
     assert machine.worst_latency_ms(5) <= 2200, "one frame waits, and no more"
 
@@ -102,7 +102,7 @@ def test_a_passing_spike_lowers_nothing(spike_ms: int) -> None:
     assert many.changes == [(0, 1)]
 
 
-def test_it_shows_all_frames_again_when_the_machine_is_free_and_goes_one_step_at_a_time() -> None:
+def test_it_shows_all_frames_again_when_the_machine_is_free_and_goes_up_in_steps() -> None:
     machine = Machine(lambda now: 100 if now < 10_000 else 20).run(30)
     assert machine.fps(3, 10) == pytest.approx(25 / 3, abs=0.2)
     assert machine.fps(20, 30) == pytest.approx(25, abs=0.1)
