@@ -15,7 +15,7 @@ class LoadControl:
     """Feed the work of each frame, read `every`. Time is an argument: milliseconds, steady.
 
     Down: the generator had no time left in the last `WINDOW_MS`; a passing spike is shorter than that. At once to the
-    cadence that leaves it some, but not below one frame in `SLOWEST_MS`.
+    cadence that leaves it some, by a third at most, and not below one frame in `SLOWEST_MS`.
     Up: after a calm time, to where nine tenths of its frames leave a quarter of the period, but at most by half. When
     that was wrong the next calm time is twice as long, up to `LONGEST_CALM_MS`.
     """
@@ -23,7 +23,8 @@ class LoadControl:
     WINDOW_MS = 700.0
     BUSY = 0.95
     ROOM = 0.85
-    SETTLE_FRAMES = 8  # of a new cadence are not judged: what waited before is worked off in them
+    STEP = 3
+    SETTLE_FRAMES = 8  # of a slower cadence are not judged: what waited before is worked off in them
     ROOM_ABOVE = 0.75
     SLOWEST_MS = 500.0
     CALM_MS = 4000.0
@@ -37,7 +38,7 @@ class LoadControl:
         self._every = 1
         self._calm_ms = self.CALM_MS
         self._raised_ms: float | None = None
-        self._settling = 0
+        self._settled_ms = 0.0
         self._restart()
 
     def _restart(self) -> None:
@@ -54,8 +55,7 @@ class LoadControl:
 
     def worked(self, work_ms: float, now_ms: float) -> int:
         """A frame took `work_ms` and is done now; returns `every` from now on."""
-        if self._settling:
-            self._settling -= 1
+        if now_ms - work_ms < self._settled_ms:
             return self._every
         self._works.append((now_ms, work_ms))
         self._busy_ms += work_ms
@@ -77,13 +77,12 @@ class LoadControl:
             self._calm_from_ms = None
             return
         mean_ms = self._busy_ms / len(self._works)
-        wanted = self._every + 1
-        while wanted < self._slowest and mean_ms > self.ROOM * wanted * self._period_ms:
-            wanted += 1
+        needed = math.ceil(mean_ms / (self.ROOM * self._period_ms))
+        wanted = min(max(self._every + 1, needed), self.STEP * self._every, self._slowest)
         regretted = self._raised_ms is not None and now_ms - self._raised_ms < self.REGRET_MS
         self._calm_ms = min(2 * self._calm_ms, self.LONGEST_CALM_MS) if regretted else self.CALM_MS
         self._every = wanted
-        self._settling = self.SETTLE_FRAMES
+        self._settled_ms = now_ms + self.SETTLE_FRAMES * wanted * self._period_ms
         self._restart()
 
     def _look_up(self, work_ms: float, now_ms: float) -> None:

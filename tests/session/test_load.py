@@ -82,9 +82,10 @@ def test_a_generator_of_60_ms_shows_every_second_frame_and_skips_none_after_the_
 )
 def test_the_cadence_is_the_fastest_that_leaves_the_generator_some_room(work_ms: int, fps: float) -> None:
     machine = Machine(lambda now: work_ms).run(30)
-    assert machine.fps(2, 30) == pytest.approx(fps, abs=0.1)
-    assert machine.skipped_after(2) == 0
-    assert machine.worst_latency_ms(2) <= work_ms + 2
+    settled_s = 1 if work_ms <= 100 else 8
+    assert machine.fps(settled_s, 30) == pytest.approx(fps, abs=0.2)
+    assert machine.skipped_after(settled_s) == 0
+    assert machine.worst_latency_ms(settled_s + 1) <= work_ms + 2
 
 
 def test_two_frames_a_second_are_the_least_however_slow_it_is() -> None:
@@ -96,8 +97,11 @@ def test_two_frames_a_second_are_the_least_however_slow_it_is() -> None:
 
 @pytest.mark.parametrize("spike_ms", [100, 300, 500])
 def test_a_passing_spike_lowers_nothing(spike_ms: int) -> None:
-    one_long = Machine(lambda now: spike_ms if now == 5004 or 5040 <= now < 5050 else 20).run(15)
+    one_long = Machine(lambda now: spike_ms if 5000 <= now < 5040 else 20).run(15)
     assert one_long.changes == [(0, 1)]
+    assert one_long.worst_latency_ms(5) >= spike_ms
+    stalled = Machine(lambda now: 900 if 5000 <= now < 5040 else 20).run(15)
+    assert {every for _, every in stalled.changes} <= {1, 2, 3}, "nor does one frame that hangs lower it far"
     many = Machine(lambda now: 60 if 5000 <= now < 5000 + spike_ms else 20).run(15)
     assert many.changes == [(0, 1)]
 
