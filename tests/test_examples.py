@@ -1,0 +1,57 @@
+"""The programs of examples/ and the code of README.md run as they stand, with a model that is quick."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from talkcodec.media import MediaReader
+from talkcodec.sample import sample_path
+
+ROOT = Path(__file__).parent.parent
+MODEL = "untrained:tiny"
+
+
+def run(*arguments: str | Path, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_file_to_file(tmp_path: Path) -> None:
+    recording, film = tmp_path / "talk.tkc", tmp_path / "talk.mp4"
+    said = run(ROOT / "examples/file_to_file.py", sample_path(), recording, film, MODEL, folder=tmp_path)
+    assert f"{recording}: {recording.stat().st_size} bytes" in said
+    with MediaReader(film) as reader:
+        assert f"{film}: {len(list(reader))} frames" in said
+
+
+def test_bytes_and_back(tmp_path: Path) -> None:
+    said = run(ROOT / "examples/bytes_and_back.py", MODEL, folder=tmp_path)
+    match = re.fullmatch(r"(\d+) of 150 pictures of \(64, 64, 3\) from (\d+) bytes\n", said)
+    assert match is not None, said
+    assert 85 <= int(match[1]) <= 115, "a third is lost"
+    assert int(match[2]) < 10_000
+
+
+def test_two_peers(tmp_path: Path) -> None:
+    said = run(ROOT / "examples/two_peers.py", MODEL, folder=tmp_path)
+    match = re.fullmatch(r"(\d+) pictures shown, (\d+) of them exact; [\d.]+ kbit/s up\n", said)
+    assert match is not None, said
+    assert int(match[2]) > 0
+
+
+def test_the_code_of_the_readme(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert '"lite-256"' in code
+    (tmp_path / "talk.mp4").write_bytes(sample_path().read_bytes())
+    (tmp_path / "readme.py").write_text(code.replace("lite-256", MODEL) + "\nprint(frame.time_s, picture.shape)\n")
+    assert run("readme.py", folder=tmp_path) == "5.96 (64, 64, 3)\n"
