@@ -120,8 +120,7 @@ def _with_base(
         return config
     whole = Crop(0, 0, size)
     cut = [(t, CroppedPicture(f, whole, (size, size), True, 0)) for t, f in zip(times_s, frames, strict=True)]
-    fitted = RateFitter(bitrate_bps, config).fit(cut, duration_s, 0, config.base)
-    return replace(config, base=fitted)
+    return RateFitter(bitrate_bps, config).fit(cut, duration_s, 0)
 
 
 class _Sent:

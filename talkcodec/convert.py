@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -34,7 +34,7 @@ from talkcodec.codec import (
 )
 from talkcodec.codec.crop import CroppedPicture, fit
 from talkcodec.codec.fitting import SEGMENT_S, RateFitter, in_segments
-from talkcodec.codec.ladder import config_for_rate
+from talkcodec.codec.ladder import config_for_rate, config_for_rung
 from talkcodec.codec.timeline import TimedDrive, fill_in
 from talkcodec.coding import UnitReader, UnitRecorder, UnitWriter
 from talkcodec.errors import BitstreamError, MediaError, NoFaceError, StateError
@@ -102,7 +102,8 @@ def encode_video(
     """Encode a video file to a recording.
 
     bitrate_bps: of all but the sound; the ladder, or `rung`, then says how it is coded, and each minute of the hybrid
-    and the video rung is coded several times until it fits. Without, `config` says it all.
+    and the video rung is coded several times until it fits. Without, `config` says it all, but for the base pictures'
+    size when a `rung` is given.
     crop: follow the face; else the middle square of each frame is coded. audio_bps: of the Opus track, 0 for none.
     audio_track: which sound track of the video, 1 for the first; None for its default one.
     Raises MediaError for a video that cannot be read: what was good before the damage is kept in `out`.
@@ -112,7 +113,7 @@ def encode_video(
     if bitrate_bps is not None:
         config = config_for_rate(bitrate_bps, config, engine.config.picture_size, rung)
     elif rung is not None:
-        config = replace(config, rung=rung)
+        config = config_for_rung(rung, config, engine.config.picture_size)
     keyframes = audio_bytes = frames = 0
     time_s, new_face = 0.0, False  # the latter: since the last picture that was coded
     with MediaReader(source) as reader:
@@ -138,18 +139,20 @@ def encode_video(
             writer = RecordingWriter(file, header)
             recorder = UnitRecorder(writer, UnitWriter(header.hello, encoder.held))
             try:
-                for segment in in_segments(chain([first], cropped), SEGMENT_S if fitter else 0.0):
+                for segment, ends in in_segments(chain([first], cropped), SEGMENT_S if fitter else 0.0):
                     if fitter:
                         end_s = segment[-1][0] + 1 / (reader.info.fps or 25)
                         spent_bytes = writer.bytes_written - audio_bytes
-                        encoder.change_base(fitter.fit(segment, end_s, spent_bytes, encoder.base))
-                    for time_s, picture in segment:
+                        fitted = fitter.fit(segment, end_s, spent_bytes)
+                        encoder.change_base(fitted.base, fitted.still_quality)
+                    for number, (time_s, picture) in enumerate(segment, 1):
                         while packet is not None and packet.time_s <= time_s:
                             audio_bytes += len(packet.data)
                             _record_sound(writer, packet)
                             packet = next(sound, None)
                         new_face |= picture.new_face
-                        if encoder.wants(_ticks(time_s)):
+                        last = ends and number == len(segment)  # coded always, so that none after it is lacking
+                        if last or encoder.wants(_ticks(time_s)):
                             unit = encoder.encode(
                                 picture.picture, _ticks(time_s), crop=picture.crop,
                                 captured_size=picture.captured_size, new_face=new_face,

@@ -26,7 +26,7 @@ from talkcodec.errors import UsageError
 
 __all__ = ["ReportConfig", "build_report"]
 
-_RATES = {"payload_bps": "payload", "wire_bps": "on the wire, both ways"}
+_RATES = {"message_bps": "all that is coded, envelopes too", "wire_bps": "on the wire, both ways"}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ PLOTTED = ("l1", "psnr_db", "ms_ssim", "akd_px", "aed", "mkr")
 
 _COLOURS = {"talkcodec": "#c0392b", "x264": "#7f8c8d", "x265": "#2c3e50", "vp8": "#e67e22", "vp9": "#27ae60",
             "av1": "#2980b9"}  # fmt: skip
-_AXES = {"payload_bps": "payload, kbit/s", "wire_bps": "on the wire, both ways, kbit/s"}
+_AXES = {"message_bps": "coded, envelopes too, kbit/s", "wire_bps": "on the wire, both ways, kbit/s"}
 
 
 def draw_rd(means: Sequence[Mean], rate: str, metrics: Sequence[str] = PLOTTED) -> Figure:

@@ -67,6 +67,9 @@ class RecordingWriter:
     def write_bundle(self, bundle: MotionBundle, timestamp: int) -> None:
         """Append units; timestamp: 90 kHz, of the first one."""
         body = serialize(bundle)
+        for part in bundle.units:
+            if part.layer not in self.header.layers:
+                raise UsageError(f"a unit of layer {part.layer.name} is not among those that the header names")
         self._check_time(timestamp)
         for unit in units_of(bundle, timestamp, self.header.hello.time_base):
             timestamp = unit.timestamp
@@ -197,6 +200,8 @@ class RecordingReader:
         for unit in units_of(bundle, base.from_wire(bundle.timestamp, self._near), base):
             if not 0 <= unit.timestamp <= records.MAX_TIME:
                 raise BitstreamError(f"a unit's time is {unit.timestamp} ticks, expected 0 to {records.MAX_TIME}")
+            if unit.layer not in self.header.layers:
+                raise BitstreamError(f"a unit of layer {unit.layer.name} is not among those that the header names")
             self._near = unit.timestamp
             self._count += 1
             yield replace(unit, keyframe=keyframe)

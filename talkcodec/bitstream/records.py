@@ -96,7 +96,12 @@ def parse_header(fields: list[wire.Value], hello: Hello, version: int) -> Record
     """The inverse of serialize_header; raises BitstreamError."""
     _expect(fields, METADATA, 6)
     audio = wire.array(fields[4], 0, 8, "audio")
-    layers = wire.array(fields[6] if fields[6:] else None, 1, 8, "layers") if version > 1 else [int(Layer.MOTION)]
+    layers = [int(Layer.MOTION)]
+    if version > 1:
+        named = wire.array(fields[6] if fields[6:] else None, 1, 8, "layers")
+        layers = [wire.integer(value, 0, max(Layer), "layer") for value in named]
+    if version > 1 and (layers == [int(Layer.MOTION)] or sorted(set(layers)) != layers):
+        raise BitstreamError(f"file of version {version} has layers {layers}, expected rising ones, not motion alone")
     pairs = [wire.array(pair, 2, 2, "metadata") for pair in wire.array(fields[5], 0, MAX_METADATA, "metadata")]
     return RecordingHeader(
         hello=hello,
@@ -105,7 +110,7 @@ def parse_header(fields: list[wire.Value], hello: Hello, version: int) -> Record
         frame_ticks=wire.integer(fields[3], 0, 1 << 32, "frame_ticks"),
         audio=_audio_format(audio) if audio else None,
         metadata=tuple((wire.text(name, 64, "metadata"), wire.text(value, 1024, "metadata")) for name, value in pairs),
-        layers=tuple(Layer(wire.integer(value, 0, max(Layer), "layer")) for value in layers),
+        layers=tuple(Layer(value) for value in layers),
     )
 
 

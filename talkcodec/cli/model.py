@@ -15,7 +15,8 @@ app = typer.Typer(help="The models: which there are, what they are; import of pu
 @app.command("list")
 def list_models() -> None:
     """Name the models in the package."""
-    from talkcodec.model.files import read_model_file, shipped_models
+    from talkcodec.model.files import read_label, read_model_file, shipped_models
+    from talkcodec.model.restoration_files import shipped_restorations
 
     for name in shipped_models():
         file = read_model_file(name)
@@ -27,18 +28,26 @@ def list_models() -> None:
             f"{config.keypoints} keypoints{', Jacobians' if config.jacobians else ''}, {size:.1f} MB, "
             f"licence: {file.metadata.get('licence', 'not stated')}"
         )
+    for name in shipped_restorations():
+        label = read_label(name)
+        side, size = label.config["picture_size"], label.path.stat().st_size / 1e6
+        typer.echo(
+            f"{name}: restores base pictures, {side}x{side}, {size:.1f} MB, "
+            f"licence: {label.metadata.get('licence', 'not stated')}"
+        )
 
 
 @app.command("info")
 def model_info(model: Annotated[str, typer.Argument(help="A model's name or file.")] = DEFAULT_MODEL) -> None:
     """Show a model's configuration, hash and licence."""
-    from talkcodec.model.files import read_model_file
+    from talkcodec.model.files import UNTRAINED, read_label, read_model_file
 
-    file = read_model_file(model)
+    file = read_model_file(model) if model.startswith(UNTRAINED) else read_label(model)
+    config = file.config if isinstance(file.config, dict) else file.config.to_dict()
     typer.echo(f"name      {file.name}\nhash      {file.hash.hex()}")
     for key, value in sorted(file.metadata.items()):
         typer.echo(f"{key:9} {value}")
-    for key, value in file.config.to_dict().items():
+    for key, value in config.items():
         typer.echo(f"{key:16} {value}")
 
 

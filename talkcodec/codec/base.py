@@ -39,22 +39,30 @@ class BaseConfig:
 
 
 class Pace:
-    """Which pictures of a source are coded, to keep to a frame rate."""
+    """Which pictures of a source are coded, to keep to a frame rate on average, whatever the source's own is."""
 
     def __init__(self, fps: float) -> None:
         self.fps = fps
         self._last: int | None = None
+        self._due_in = 0.0  # 90 kHz ticks from the last picture to the time at which the next is due
 
     def wants(self, timestamp: int) -> bool:
-        """Whether a picture of this 90 kHz time is due."""
+        """Whether a picture of this 90 kHz time is due; it is after a time that goes back, too."""
         if self._last is None:
             return True
-        elapsed = time32_diff(timestamp & 0xFFFFFFFF, self._last & 0xFFFFFFFF)
-        return not 0 <= elapsed < (1 - _TOLERANCE) * CLOCK_HZ / self.fps
+        elapsed = self._elapsed(timestamp, self._last)
+        return not 0 <= elapsed < self._due_in - _TOLERANCE * CLOCK_HZ / self.fps
 
     def took(self, timestamp: int) -> None:
-        """The picture of this time is coded."""
+        """The picture of this time is coded. One that came early or late moves the next, unless by a whole period."""
+        period = CLOCK_HZ / self.fps
+        late = 0.0 if self._last is None else self._elapsed(timestamp, self._last) - self._due_in
+        self._due_in = period - late if abs(late) < period else period
         self._last = timestamp
+
+    @staticmethod
+    def _elapsed(timestamp: int, last: int) -> int:
+        return time32_diff(timestamp & 0xFFFFFFFF, last & 0xFFFFFFFF)
 
 
 class BaseEncoder:
@@ -90,6 +98,7 @@ class BaseEncoder:
         if picture.shape[0] != size:
             picture = np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), dtype=np.uint8)
         afresh |= self._afresh or crop != self._crop
+        self._afresh = True  # a coder that fails starts afresh with the next picture
         data = self._stream.encode(picture, intra=afresh)
         number, self._number = self._number, (self._number + 1) % BASE_NUMBERS
         self._pace.took(timestamp)
@@ -121,6 +130,7 @@ class BaseDecoder:
         if base.start is not None:
             if base.start.coder != VP9_STREAM:
                 raise BitstreamError(f"base pictures are of coder {base.start.coder}, known is {VP9_STREAM}")
+            self._stream.reset()
             self.crop = base.start.crop
         picture = self._stream.decode(base.data)
         if picture.shape[0] != picture.shape[1]:

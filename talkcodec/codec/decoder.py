@@ -77,8 +77,11 @@ class Decoder:
         reference = self.held.use(unit.reference_id)
         if unit.base is not None:
             picture = self._base.decode(unit.base)
-            assert self._base.crop is not None
-            reference = self._in_crop(reference, self._base.crop)
+            crop = self._base.crop
+            assert crop is not None
+            if crop.size > max(reference.captured_size):  # pasting it back would fill the memory
+                raise BitstreamError(f"base has a crop of {crop.size} px in a {reference.captured_size} frame")
+            reference = self._in_crop(reference, crop)
             flow = self._engine.find_flow(reference.prepared, picture)
             return reference, Drive(base=Base(picture.astype(np.float32), flow))
         state = self.held.keyframe_state(unit.reference_id) if unit.motion is None else unit.motion

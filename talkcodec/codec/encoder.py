@@ -1,6 +1,6 @@
 """Picture to access unit: detect, quantise, and a new reference picture when RefreshPolicy finds it due."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +53,8 @@ class Encoder:
         self._table = table_of(engine, self.config.table_id)
         self._still = open_still(self.config.still)
         self._size = engine.config.picture_size
+        if self.config.rung is not Rung.MOTION and self.config.base.size > self._size:
+            raise ConfigError(f"base size is {self.config.base.size}, expected at most the model's {self._size} px")
         self._base = BaseEncoder(self.config.base)
         self._base_shown = BaseDecoder(self._size)
         self._current: _Reference | None = None
@@ -118,9 +120,11 @@ class Encoder:
         """How base pictures are coded at present."""
         return self._base.config
 
-    def change_base(self, config: BaseConfig) -> None:
-        """Code base pictures so from the next one on."""
+    def change_base(self, config: BaseConfig, still_quality: int | None = None) -> None:
+        """Code base pictures so from the next one on, and keyframe pictures with this quality, if one is given."""
         self._base.change(config)
+        still_quality = self.config.still_quality if still_quality is None else still_quality
+        self.config = replace(self.config, base=config, still_quality=still_quality)
 
     def close(self) -> None:
         """Free the coder of base pictures."""
@@ -135,14 +139,17 @@ class Encoder:
         captured_size: tuple[int, int],
         new_face: bool,
     ) -> AccessUnit:
-        base = self._base.encode(picture, timestamp, crop)
-        keyframe = None
         due = force_keyframe or self._keyframe_is_due(crop)
+        entered = not self.config.acknowledged  # decoding of a file can start at each keyframe, so the base starts too
+        base = self._base.encode(picture, timestamp, crop, afresh=due and entered)
         if self.config.rung is Rung.HYBRID:
             shown = self._base_shown.decode(base)
-            due = due or self._faded(picture, shown, crop, new_face)
-        if due:
-            keyframe = self._make_keyframe(picture, crop, captured_size)
+            if not due and self._faded(picture, shown, crop, new_face):
+                due = True
+                if entered and base.start is None:
+                    base = self._base.encode(picture, timestamp, crop, afresh=True)
+                    self._base_shown.decode(base)
+        keyframe = self._make_keyframe(picture, crop, captured_size) if due else None
         assert self._current is not None
         return AccessUnit(timestamp, self._current.number, keyframe=keyframe, base=base)
 

@@ -1,14 +1,15 @@
 """A recording at a rate: segment by segment, the quality with which it takes the bytes that it may have."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from talkcodec.clock import CLOCK_HZ
 from talkcodec.codec.base import BaseConfig, Pace
 from talkcodec.codec.config import EncoderConfig
 from talkcodec.codec.crop import CroppedPicture
-from talkcodec.codec.ladder import fit_quality
+from talkcodec.codec.ladder import cheaper, fit_quality
 from talkcodec.picture import open_still
-from talkcodec.types import Picture
+from talkcodec.types import Crop, Picture
 
 __all__ = ["SEGMENT_S", "RateFitter", "in_segments"]
 
@@ -21,50 +22,85 @@ _ENVELOPE_BYTES = 6
 _END_BYTES = 60
 """Index and trailer."""
 
+_OVER = 0.05
+"""So much more than its share a segment may take; else the base layer steps down the ladder."""
+
 TimedPicture = tuple[float, CroppedPicture]
 
 
-def in_segments(frames: Iterable[TimedPicture], seconds: float) -> Iterator[list[TimedPicture]]:
-    """The frames in pieces of so many seconds."""
+def in_segments(frames: Iterable[TimedPicture], seconds: float) -> Iterator[tuple[list[TimedPicture], bool]]:
+    """The frames in pieces of so many seconds, and with each whether it is the last piece."""
     segment: list[TimedPicture] = []
     for frame in frames:
         if segment and frame[0] - segment[0][0] >= seconds:
-            yield segment
+            yield segment, False
             segment = []
         segment.append(frame)
     if segment:
-        yield segment
+        yield segment, True
 
 
 class RateFitter:
-    """Chooses the quality of the base layer for one segment after another; what one missed, the next makes good."""
+    """Chooses how one segment after another is coded; what one missed, the next makes good.
+
+    That is the quality of the base pictures, and a lower step of the ladder where quality 0 takes too much.
+    """
 
     def __init__(self, bitrate_bps: float, config: EncoderConfig) -> None:
         self._bitrate_bps, self._config = bitrate_bps, config
+        self._last = config.base
         self._start_s: float | None = None
+        self._crop: Crop | None = None
 
-    def fit(self, segment: Sequence[TimedPicture], end_s: float, spent_bytes: int, base: BaseConfig) -> BaseConfig:
-        """The base layer's configuration for a segment that ends at `end_s`; `spent_bytes` were written before it."""
-        pictures = [cut.picture for _, cut in coded_of(segment, base)]
-        overhead = _ENVELOPE_BYTES * len(pictures)
+    def fit(self, segment: Sequence[TimedPicture], end_s: float, spent_bytes: int) -> EncoderConfig:
+        """The configuration for a segment that ends at `end_s`; `spent_bytes` were written before it."""
+        overhead = 0
         if self._start_s is None:
-            self._start_s = segment[0][0]
-            overhead += _END_BYTES + self._keyframe_bytes(pictures[0])
-        left = (end_s - self._start_s) * self._bitrate_bps / 8 - spent_bytes - overhead
-        return fit_quality(pictures, base, max(left, 8.0 * len(pictures)))
+            self._start_s, overhead = segment[0][0], _END_BYTES
+        allowed = (end_s - self._start_s) * self._bitrate_bps / 8 - spent_bytes - overhead
+        spare = _OVER * (end_s - segment[0][0]) * self._bitrate_bps / 8
+        moved = self._moved(segment)
+        chosen = self._config
+        for step in (chosen, *cheaper(chosen, segment[0][1].picture.shape[0])):
+            pictures = [cut for _, cut in coded_of(segment, step.base)]
+            fixed = _ENVELOPE_BYTES * len(pictures) + _keyframe_bytes(moved, step)
+            same = (self._last.size, self._last.fps) == (step.base.size, step.base.fps)
+            start = self._last if same else step.base
+            fitted = fit_quality(pictures, start, max(allowed - fixed, 8.0 * len(pictures)))
+            chosen = replace(step, base=fitted.base)
+            if fitted.size_bytes + fixed <= allowed + spare:
+                break
+        self._last = chosen.base
+        return chosen
 
-    def _keyframe_bytes(self, picture: Picture) -> int:
-        still = open_still(self._config.still)
-        return len(still.encode(picture, self._config.still_quality)) + 40
+    def _moved(self, segment: Sequence[TimedPicture]) -> list[Picture]:
+        """The first picture, and those where the crop moves: each will be a keyframe."""
+        moved = []
+        for _, cut in segment:
+            if cut.crop != self._crop:
+                moved.append(cut.picture)
+                self._crop = cut.crop
+        return moved
+
+
+_TRIED = 8
+"""Keyframes of a segment whose size is measured; the others are taken to be like those."""
+
+
+def _keyframe_bytes(pictures: Sequence[Picture], config: EncoderConfig) -> float:
+    still = open_still(config.still)
+    tried = pictures[:: -(-len(pictures) // _TRIED) or 1]
+    sizes = [len(still.encode(picture, config.still_quality)) + 40 for picture in tried]
+    return len(pictures) * sum(sizes) / max(1, len(sizes))
 
 
 def coded_of(segment: Sequence[TimedPicture], base: BaseConfig) -> list[TimedPicture]:
-    """The frames of a segment that the base layer codes."""
+    """The frames of a segment that the base layer codes; the last one as if it ended the recording."""
     pace = Pace(base.fps)
     coded = []
-    for time_s, cut in segment:
+    for number, (time_s, cut) in enumerate(segment):
         timestamp = round(time_s * CLOCK_HZ)
-        if pace.wants(timestamp):
+        if number == len(segment) - 1 or pace.wants(timestamp):
             pace.took(timestamp)
             coded.append((time_s, cut))
     return coded

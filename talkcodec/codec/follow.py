@@ -140,8 +140,4 @@ def _largest(faces: Sequence[Face]) -> Face | None:
 
 
 def _cost(face: Face, before: Face) -> float:
-    return (
-        face.box.distance(before.box)
-        + face.box.ratio(before.box)
-        + colour_distance(face.colours, before.colours)
-    )
+    return face.box.distance(before.box) + face.box.ratio(before.box) + colour_distance(face.colours, before.colours)

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import log
+from typing import NamedTuple
 
 from talkcodec.codec.base import BaseConfig, BaseEncoder
 from talkcodec.codec.config import EncoderConfig, Rung
+from talkcodec.codec.crop import CroppedPicture
 from talkcodec.errors import ConfigError
-from talkcodec.types import Crop, Picture
+from talkcodec.picture import DEFAULT_QUALITY
 
-__all__ = ["LADDER", "Step", "base_bytes", "config_for_rate", "fit_quality"]
+__all__ = ["LADDER", "Fit", "Step", "base_bytes", "cheaper", "config_for_rate", "config_for_rung", "fit_quality"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,22 @@ class Step:
 LADDER = (
     Step(0, Rung.MOTION, 0, 0, 0, 25),
     Step(2_800, Rung.HYBRID, 96, 8.34, 5, 25),
-    Step(4_500, Rung.HYBRID, 128, 8.34, 10, 30),
-    Step(6_000, Rung.HYBRID, 128, 12.5, 10, 35),
-    Step(12_000, Rung.HYBRID, 128, 25, 15, 45),
-    Step(18_000, Rung.VIDEO, 256, 25, 10, 25),
+    Step(5_000, Rung.HYBRID, 128, 8.34, 5, 30),
+    Step(8_500, Rung.HYBRID, 128, 12.5, 10, 40),
+    Step(22_000, Rung.VIDEO, 256, 12.5, 20, 25),
+    Step(35_000, Rung.VIDEO, 256, 25, 20, 25),
 )
 """From the bottom up."""
+
+_LAST = Step(0, Rung.HYBRID, 96, 6.25, 0, 10)
+"""The hybrid rung at its cheapest: where no other step of it meets the rate, as in short recordings."""
+
+KEYFRAME_SHARE = 0.15
+"""Of the rate, for keyframes that only quality asks for; the fresh starts of the base come on top."""
+
+_BYTES_PER_QUALITY = 65
+"""A keyframe picture of 256 px has about so many times its quality: 1400 to 1800 bytes at 25, 2900 to 3400 at 45; one
+of 64 px about a quarter of that."""
 
 
 def config_for_rate(
@@ -40,37 +52,80 @@ def config_for_rate(
 ) -> EncoderConfig:
     """The configuration for a rate, all of the stream included; rung: None lets the ladder choose.
 
-    Sizes are those of pictures of 256 px, and scale with picture_size. Raises ConfigError for a rate below 1 kbit/s.
+    Sizes are those of pictures of 256 px, and scale with picture_size. A quality of keyframes other than the default is
+    kept. Raises ConfigError for a rate below 1 kbit/s.
     """
     if bitrate_bps < 1000:
         raise ConfigError(f"bitrate is {bitrate_bps:.0f} bit/s, expected at least 1000")
     steps = [step for step in LADDER if rung is None or step.rung is rung]
     step = max((s for s in steps if s.bitrate_bps <= bitrate_bps), key=lambda s: s.bitrate_bps, default=steps[0])
+    quality = step.still_quality if config.still_quality == DEFAULT_QUALITY else config.still_quality
     if step.rung is Rung.MOTION:
-        return replace(config, rung=step.rung, still_quality=step.still_quality)
+        return replace(config, rung=step.rung, still_quality=quality)
+    keyframe_bytes = _BYTES_PER_QUALITY * max(quality, 10) * picture_size / 256
+    interval_s = min(3600.0, 8 * keyframe_bytes / (KEYFRAME_SHARE * bitrate_bps))
+    return replace(
+        config,
+        rung=step.rung,
+        base=_base_of(step, picture_size),
+        still_quality=quality,
+        min_keyframe_interval_s=max(config.min_keyframe_interval_s, interval_s),
+    )
+
+
+def config_for_rung(rung: Rung, config: EncoderConfig, picture_size: int) -> EncoderConfig:
+    """The configuration of a rung without a rate: base pictures of half the size, or in the video rung of the whole."""
+    size = picture_size if rung is Rung.VIDEO else max(16, picture_size // 4 * 2)
+    return replace(config, rung=rung, base=replace(config.base, size=size))
+
+
+def cheaper(config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
+    """Where a rate can go that `config` does not reach at quality 0, from the dearest down; it stays in its rung.
+
+    The hybrid rung has the lower steps of the ladder; the video rung keeps its size and takes fewer pictures a second.
+    """
+    lower = [step for step in (*LADDER, _LAST) if step.rung is Rung.HYBRID]
+    found: list[EncoderConfig] = []
+    for step in sorted(lower, key=lambda s: s.size**2 * s.fps, reverse=True):
+        base, still = _base_of(step, picture_size), min(config.still_quality, step.still_quality)
+        if config.rung is Rung.VIDEO:
+            base = replace(config.base, fps=step.fps)
+        lower_base = base.size <= config.base.size and base.fps <= config.base.fps and base != config.base
+        if lower_base and base not in [known.base for known in found]:
+            found.append(replace(config, base=base, still_quality=still))
+    return found
+
+
+def _base_of(step: Step, picture_size: int) -> BaseConfig:
     size = max(16, step.size * picture_size // 256 // 2 * 2)
-    base = BaseConfig(size=size, fps=step.fps, quality=step.quality)
-    return replace(config, rung=step.rung, base=base, still_quality=step.still_quality)
+    return BaseConfig(size=size, fps=step.fps, quality=step.quality)
 
 
-def base_bytes(pictures: Sequence[Picture], config: BaseConfig) -> int:
+def base_bytes(pictures: Sequence[CroppedPicture], config: BaseConfig) -> int:
     """Bytes of these pictures, one after another, as the base layer codes them, units' headers included."""
     encoder = BaseEncoder(config)
     try:
-        units = [encoder.encode(picture, 0, Crop(0, 0, 1)) for picture in pictures]
+        units = [encoder.encode(cut.picture, 0, cut.crop) for cut in pictures]
     finally:
         encoder.close()
     return sum(len(unit.data) + (8 if unit.start else 1) for unit in units)
 
 
+class Fit(NamedTuple):
+    """A configuration and the bytes that were measured with it."""
+
+    base: BaseConfig
+    size_bytes: int
+
+
 def fit_quality(
-    pictures: Sequence[Picture],
+    pictures: Sequence[CroppedPicture],
     config: BaseConfig,
     target_bytes: float,
     tolerance: float = 0.03,
-    measure: Callable[[Sequence[Picture], BaseConfig], int] = base_bytes,
+    measure: Callable[[Sequence[CroppedPicture], BaseConfig], int] = base_bytes,
     passes: int = 5,
-) -> BaseConfig:
+) -> Fit:
     """The quality, in halves, with which these pictures come closest to a number of bytes.
 
     Bytes grow about exponentially with the quality, which guides the search: two or three passes as a rule.
@@ -85,7 +140,7 @@ def fit_quality(
             break
         quality = _next_quality(seen, target_bytes)
     best = min(seen, key=lambda q: abs(log(seen[q] / target_bytes)))
-    return replace(config, quality=best)
+    return Fit(replace(config, quality=best), seen[best])
 
 
 _GROWTH = 0.045
@@ -97,8 +152,9 @@ def _next_quality(seen: dict[float, int], target_bytes: float) -> float:
     above = [q for q in seen if seen[q] > target_bytes]
     nearest = max(below) if below else min(above)
     growth = _GROWTH
-    if below and above and seen[min(above)] > seen[max(below)]:
-        growth = log(seen[min(above)] / seen[max(below)]) / (min(above) - max(below))
+    pair = [max(below), min(above)] if below and above else sorted(seen, key=lambda q: abs(q - nearest))[:2]
+    if len(pair) == 2 and (slope := log(seen[pair[1]] / seen[pair[0]]) / (pair[1] - pair[0])) > 0:
+        growth = slope
     guess = nearest + log(target_bytes / seen[nearest]) / growth
     if below and above:
         guess = min(max(guess, max(below) + 0.5), min(above) - 0.5)

@@ -2,7 +2,8 @@
 
     AccessUnit -> UnitWriter -> MotionBundle, serialized keyframe -> UnitReader -> AccessUnit
 
-Both look up in `HeldReferences` what the other end, or this one, holds.
+Both look up in `HeldReferences` what the other end, or this one, holds. Motion is predicted from held states; a base
+picture passes as it is, since its coder predicts: a gap in its numbers is the decoder's to see (docs/bitstream.md, 6b).
 """
 
 from talkcodec.coding.held import HeldReferences, next_reference_id

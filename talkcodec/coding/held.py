@@ -140,6 +140,10 @@ class HeldReferences(Generic[T]):
         while len(self._units) > self._unit_limit:
             self._units.popitem(last=False)
 
+    def forget_unit(self, sequence: int) -> None:
+        """This number means a unit without a state from now on; of motion it was before the wrap."""
+        self._units.pop(sequence, None)
+
     def forget_units(self) -> None:
         """No later unit is predicted from an earlier one, as after a keyframe in a file."""
         self._units.clear()

@@ -47,6 +47,7 @@ class UnitReader:
         self.held.use(coded.reference_id)
         if coded.layer is Layer.BASE:
             base = parse_base(coded.payload)
+            self.held.forget_unit(coded.sequence)
             return AccessUnit(coded.timestamp, coded.reference_id, keyframe=keyframe, base=base)
         parsed = parse_motion(
             coded.payload, sequence=coded.sequence, timestamp=coded.timestamp, reference_id=coded.reference_id,

@@ -71,7 +71,8 @@ class UnitWriter:
     def add(self, unit: AccessUnit) -> None:
         """Let the unit's droppable layers wait for their bundle; its reference must be held. Raises StateError."""
         self.held.use(unit.reference_id)
-        self._pending.append(unit)
+        if unit.motion is not None or unit.base is not None:
+            self._pending.append(unit)
 
     def drop_oldest(self) -> AccessUnit:
         """Take back the unit that has waited longest: it has no number yet, so no loss is seen."""
@@ -101,14 +102,13 @@ class UnitWriter:
                     continue
                 if isinstance(value, BasePicture):
                     payload = serialize_base(value)
+                    self.held.forget_unit(self._next)
                     self._next = seq16_add(self._next, 1)
                 else:
                     payload = self._motion(unit, value, bundled=len(units))
                 delta = self._time_base.to_wire(unit.timestamp) - self._time_base.to_wire(before)
                 units.append(BundledUnit(delta & ((1 << self._time_base.bits) - 1), payload, layer))
                 before, size = unit.timestamp, size + len(payload)
-        if not units:
-            return None
         return MotionBundle(first.reference_id, sequence, self._time_base.to_wire(first.timestamp), tuple(units))
 
     def acknowledge(self, report: ReceiverReport) -> None:
@@ -139,7 +139,9 @@ class UnitWriter:
 
     def _newest_held(self) -> int | None:
         newest = self._acknowledged[-1] if self._acknowledged else None
-        if newest is not None and not 1 <= seq16_diff(self._next, newest) <= self._distance:
+        if newest is None:
+            return None
+        if not 1 <= seq16_diff(self._next, newest) <= self._distance or self.held.unit_state(newest) is None:
             self._acknowledged.clear()  # out of reach for good: the number will mean another unit after the wrap
             return None
         return newest
@@ -151,7 +153,9 @@ class UnitWriter:
         held = self._newest_held()
         if held is not None:
             predictors.add(seq16_diff(sequence, held))
-        if self._last_motion is not None and 1 <= (back := seq16_diff(sequence, self._last_motion)) <= bundled:
+        last = self._last_motion
+        back = 0 if last is None or self.held.unit_state(last) is None else seq16_diff(sequence, last)
+        if 1 <= back <= bundled:
             predictors.add(back)
         payload = min(
             (

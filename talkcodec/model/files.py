@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RESTORATION",
+    "UNTRAINED",
     "WEIGHTS",
     "Label",
     "LoadedModel",
@@ -85,6 +86,7 @@ class StoredConfig(Protocol):
 class Label(NamedTuple):
     """What stands in a model file beside its tensors, its hash checked. config: as JSON gives it."""
 
+    name: str
     config: dict[str, Any]
     hash: bytes
     metadata: dict[str, str]
@@ -129,7 +131,7 @@ def read_model_file(name_or_path: str | Path) -> ModelFile:
         config = ModelConfig.from_dict(label.config)
     except (ConfigError, TypeError) as error:
         raise ModelError(f"{label.path}: bad configuration: {error}") from error
-    return ModelFile(label.path.stem, config, label.hash, label.metadata, label.path)
+    return ModelFile(label.name, config, label.hash, label.metadata, label.path)
 
 
 def read_label(name_or_path: str | Path) -> Label:
@@ -155,7 +157,7 @@ def read_label(name_or_path: str | Path) -> Label:
     if not isinstance(config, dict):
         raise ModelError(f"{path}: bad configuration: expected an object, got {type(config).__name__}")
     rest = {key: value for key, value in metadata.items() if key not in ("config", "hash", "format")}
-    return Label(config, digest, rest, path)
+    return Label(path.stem, config, digest, rest, path)
 
 
 def load_model(name_or_path: str | Path) -> LoadedModel:

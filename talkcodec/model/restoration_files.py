@@ -49,4 +49,4 @@ def load_restoration(name_or_path: str | Path) -> LoadedRestoration:
     network = RestorationNetwork(config)
     network.load_state_dict({name: value.float() for name, value in tensors.items()})
     network.eval().requires_grad_(False)
-    return LoadedRestoration(network, config, label.hash, label.path.stem, label.metadata)
+    return LoadedRestoration(network, config, label.hash, label.name, label.metadata)

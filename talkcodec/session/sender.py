@@ -100,11 +100,6 @@ class Sender:
         return self._rate.plan
 
     @property
-    def keyframe_outstanding(self) -> bool:
-        """True while a keyframe is on its way."""
-        return self._transfer.outstanding is not None
-
-    @property
     def counts(self) -> SenderCounts:
         """Totals so far."""
         return SenderCounts(

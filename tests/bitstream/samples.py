@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from talkcodec.bitstream import (
     AudioFormat,
+    BasePicture,
+    BaseStart,
     BundledUnit,
     Bye,
     Hello,
@@ -14,6 +16,7 @@ from talkcodec.bitstream import (
     KeyframePiece,
     KeyframeRequest,
     KeyframeUnit,
+    Layer,
     Message,
     MotionBundle,
     MotionState,
@@ -73,12 +76,33 @@ def bundles(draw: st.DrawFn) -> MotionBundle:
     return MotionBundle(draw(u8), draw(u16), draw(u32), tuple(map(BundledUnit, deltas, payloads)))
 
 
+@st.composite
+def layer_bundles(draw: st.DrawFn) -> MotionBundle:
+    """With a base unit at least; any order of layers is legal."""
+    layers = draw(st.lists(st.sampled_from(Layer), min_size=1, max_size=32).filter(lambda found: Layer.BASE in found))
+    units = (
+        BundledUnit(draw(u32) if number else 0, draw(st.binary(max_size=40)), layer)
+        for number, layer in enumerate(layers)
+    )
+    return MotionBundle(draw(u8), draw(u16), draw(u32), tuple(units))
+
+
+places = st.integers(-16384, 16384)
+base_starts = st.builds(BaseStart, u8, st.builds(Crop, places, places, st.integers(1, 32768)))
+base_pictures = st.builds(
+    BasePicture,
+    st.integers(0, 127),
+    st.binary(min_size=1, max_size=60) | st.sampled_from([bytes(64 * 1024), b"\xff" * 64 * 1024]),
+    st.none() | base_starts,
+)
+
 messages: st.SearchStrategy[Message] = st.one_of(
     hellos,
     pieces(),
     st.builds(KeyframeAck, u8),
     st.builds(KeyframeRequest, u8),
     bundles(),
+    layer_bundles(),
     st.builds(ReceiverReport, u16, u64, *([u32] * 8)),
     st.builds(Bye, u8, names),
     st.builds(SoundClock, u32, u32),
@@ -137,6 +161,13 @@ MESSAGE_VECTORS: dict[str, Message] = {
     "motion-bundle-three": MotionBundle(
         255, 2, 4294967295, (BundledUnit(0, b""), BundledUnit(56, b"\x01"), BundledUnit(300, b"abc"))
     ),
+    "layer-bundle": MotionBundle(
+        200, 65534, 4294967295,
+        (
+            BundledUnit(0, b"\x01\x02"), BundledUnit(0, b"\x0512", Layer.BASE),
+            BundledUnit(240, b"\x06" + bytes(range(256)), Layer.BASE), BundledUnit(4294967295, b"", Layer.MOTION),
+        ),
+    ),
     "receiver-report": ReceiverReport(65535, (1 << 64) - 1, 1000, 50, 90, 40000, 12, 940, 8, 2),
     "bye": Bye(1, "model hash differs"),
     "sound-clock": SoundClock(4294967295, 90_000),
@@ -149,6 +180,13 @@ MOTION_VECTORS: dict[str, MotionUnit] = {
     "motion-across-wrap": MotionUnit(3, 0, 7, 4, _state(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)),
     "motion-far": MotionUnit(35, 0, 7, 71, _state(*range(1, 13))),
     "motion-escapes": MotionUnit(5, 0, 7, 0, _state(1048575, -1048575, 0, 0, 0, 0, 0, 0, 0, 0, 77, -77)),
+}
+
+BASE_VECTORS: dict[str, BasePicture] = {
+    "base": BasePicture(5, b"\x30 a picture"),
+    "base-last-number": BasePicture(127, b"\x00"),
+    "base-start": BasePicture(0, b"\x0a a sequence header, a picture", BaseStart(1, Crop(-12, 40, 700))),
+    "base-start-largest-fields": BasePicture(127, b"\xff", BaseStart(255, Crop(-16384, 16384, 32768))),
 }
 
 KEYFRAME_VECTORS: dict[str, KeyframeUnit] = {

@@ -12,16 +12,18 @@ from talkcodec.bitstream import (
     RecordingReader,
     generic_table,
     parse,
+    parse_base,
     parse_keyframe,
     parse_motion,
     quantise,
+    serialize_base,
     serialize_motion,
 )
 from talkcodec.coding import HeldReferences
 from talkcodec.errors import PeerError
 
 from . import samples
-from .samples import KEYFRAME_VECTORS, MESSAGE_VECTORS, MOTION_VECTORS, STEPS, TABLE, VECTORS
+from .samples import BASE_VECTORS, KEYFRAME_VECTORS, MESSAGE_VECTORS, MOTION_VECTORS, STEPS, TABLE, VECTORS
 
 INTERESTING = (0, 1, 0x7F, 0x80, 0x90, 0xC1, 0xC4, 0xC6, 0xCF, 0xDB, 0xDD, 0xDF, 0xFF)
 
@@ -73,6 +75,14 @@ def keyframe(data: bytes) -> None:
     parse_keyframe(data, TABLE, STEPS)
 
 
+def base(data: bytes) -> None:
+    assert serialize_base(parse_base(data)) == data
+
+
+def recording_seeds() -> list[bytes]:
+    return [*seeds(["recording"]), (VECTORS / "recording-version-2.tkc").read_bytes()]
+
+
 def seeds(names) -> list[bytes]:
     return [(VECTORS / f"{name}.bin").read_bytes() for name in names]
 
@@ -91,7 +101,8 @@ CASES = {
     "motion": (motion, lambda: seeds(MOTION_VECTORS), 0.3),
     "large-motion": (large_motion, large_seeds, 0.02),
     "keyframe": (keyframe, lambda: seeds(KEYFRAME_VECTORS), 0.13),
-    "recording": (recording, lambda: seeds(["recording"]), 0.15),
+    "base": (base, lambda: seeds(BASE_VECTORS), 0.1),
+    "recording": (recording, recording_seeds, 0.2),
 }
 
 

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkcodec.bitstream import (
+    BasePicture,
+    BaseStart,
     BundledUnit,
     Bye,
     Hello,
@@ -16,12 +18,16 @@ from talkcodec.bitstream import (
     ReceiverReport,
     TimeBase,
     parse,
+    parse_base,
     parse_keyframe,
     serialize,
+    serialize_base,
     serialize_keyframe,
 )
+from talkcodec.bitstream.base import MAX_BASE_BYTES
 from talkcodec.bitstream.messages import MAX_MESSAGE_BYTES
 from talkcodec.errors import BitstreamError, ConfigError, UsageError
+from talkcodec.types import Crop
 
 from . import samples
 
@@ -44,6 +50,83 @@ def test_fields_of_a_newer_version_are_skipped(message, more):
     if isinstance(message, MotionBundle):
         return  # the one message without optional fields
     assert parse(msgpack.packb([*msgpack.unpackb(serialize(message)), *more])) == message
+
+
+@settings(deadline=None)
+@given(samples.base_pictures)
+def test_every_legal_base_unit_comes_back(picture):
+    data = serialize_base(picture)
+    assert len(data) <= MAX_BASE_BYTES
+    assert parse_base(data) == picture
+
+
+@given(st.binary(max_size=40))
+def test_garbage_is_a_base_unit_or_the_one_error(data):
+    try:
+        picture = parse_base(data)
+    except BitstreamError:
+        return
+    assert serialize_base(picture) == data
+
+
+@pytest.mark.parametrize(("picture", "words"), [
+    (BasePicture(128, b"x"), "number"),
+    (BasePicture(-1, b"x"), "number"),
+    (BasePicture(0, b""), "bytes"),
+    (BasePicture(0, bytes(64 * 1024 + 1)), "bytes"),
+    (BasePicture(0, b"x", BaseStart(256, Crop(0, 0, 1))), "coder"),
+    (BasePicture(0, b"x", BaseStart(1, Crop(-16385, 0, 1))), "cropped"),
+    (BasePicture(0, b"x", BaseStart(1, Crop(0, 0, 0))), "crop"),
+])  # fmt: skip
+def test_base_pictures_out_of_range_are_our_misuse(picture, words):
+    with pytest.raises(UsageError, match=words):
+        serialize_base(picture)
+
+
+def test_a_crop_out_of_range_in_bytes_is_the_peers_fault():
+    for place in (b"\x7f\xff\0\0\0\x01", b"\0\0\xbf\xff\0\x01", b"\0\0\0\0\0\0", b"\0\0\0\0\xff\xff"):
+        with pytest.raises(BitstreamError, match="crop"):
+            parse_base(b"\x80\x01" + place + b"x")
+    with pytest.raises(BitstreamError):
+        parse_base(b"\x01" + bytes(64 * 1024 + 1))
+
+
+def bundle_of(*layers_and_sizes):
+    return MotionBundle(0, 0, 0, tuple(BundledUnit(0, bytes(size), layer) for layer, size in layers_and_sizes))
+
+
+def test_motion_alone_is_of_type_4_and_layers_of_type_8():
+    motion, layered = bundle_of((Layer.MOTION, 3)), bundle_of((Layer.MOTION, 3), (Layer.BASE, 3))
+    assert [serialize(bundle)[1] for bundle in (motion, layered)] == [4, 8]
+    fields = msgpack.unpackb(serialize(layered))
+    for bad in (
+        [8, 0, 0, 0, 0, b"motion"],  # this has a type of its own
+        [8, 0, 0, 0, 2, b"no such layer"],
+        [8, 0, 0, 0, -1, b"x"],
+        [8, 0, 0, 0, True, b"x"],
+        [8, 0, 0, 0, 1],
+        [8, 0, 0, 0],
+        [*fields, 0],
+        [*fields, 0, 1],
+        [*fields, 0, 1, None],
+        [*fields, -1, 1, b"x"],
+        fields + [0, 1, b"x"] * 31,  # 33 units
+    ):
+        with pytest.raises(BitstreamError):
+            parse(msgpack.packb(bad))
+    assert len(parse(msgpack.packb(fields + [0, 1, b"x"] * 30)).units) == 32
+
+
+def test_payloads_are_bounded_by_layer_and_bundles_by_the_message():
+    largest = bundle_of((Layer.BASE, MAX_BASE_BYTES))
+    assert parse(serialize(largest)) == largest
+    for bad in (bundle_of((Layer.BASE, MAX_BASE_BYTES + 1)), bundle_of((Layer.BASE, 1), (Layer.MOTION, 4097))):
+        with pytest.raises(UsageError):
+            serialize(bad)
+    with pytest.raises(UsageError, match="at most"):
+        serialize(bundle_of((Layer.BASE, 50_000), (Layer.BASE, 50_000)))
+    with pytest.raises(UsageError, match="delta"):
+        serialize(MotionBundle(0, 0, 0, (BundledUnit(1, b"x", Layer.BASE),)))
 
 
 @given(st.binary(max_size=200))

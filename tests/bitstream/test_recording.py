@@ -9,12 +9,14 @@ from talkcodec.bitstream import (
     BundledUnit,
     CodedUnit,
     IndexEntry,
+    Layer,
     MotionBundle,
     RecordedAudio,
     RecordingHeader,
     RecordingReader,
     RecordingWriter,
     TimeBase,
+    records,
 )
 from talkcodec.errors import BitstreamError, MismatchError, UsageError
 
@@ -33,7 +35,7 @@ def written(items, header=HEADER, bundle_units=25):
             base, first = header.hello.time_base, waiting[0]
             times = [unit.timestamp // base.ticks for unit in waiting]
             units = [
-                BundledUnit(time - before, unit.payload)
+                BundledUnit(time - before, unit.payload, unit.layer)
                 for unit, time, before in zip(waiting, times, times[:1] + times, strict=False)
             ]
             wire = base.to_wire(first.timestamp)
@@ -241,3 +243,58 @@ def test_an_index_that_points_outside_is_not_followed():
 def test_without_audio_and_metadata():
     header = RecordingHeader(HEADER.hello, generated_face=False)
     assert read(written([], header))[1].header == header
+
+
+LAYERED = replace(HEADER, layers=(Layer.MOTION, Layer.BASE))
+
+
+def layer_units(count=70, keyframe_every=30):
+    """Motion and base by turns, numbers across the wrap."""
+    return [
+        replace(unit, layer=Layer.BASE if number % 3 else Layer.MOTION)
+        for number, unit in enumerate(sample_units(count, keyframe_every))
+    ]
+
+
+def test_recordings_of_layers_come_back_and_can_be_entered():
+    units = layer_units()
+    data = written(units, LAYERED)
+    items, reader = read(data)
+    assert data[8:10] == b"\x00\x02"
+    assert reader.header == LAYERED
+    assert items == units
+    assert reader.problem is None
+    reader.seek(units[40].timestamp)
+    assert units_of(reader) == units[30:]
+
+
+def test_motion_alone_stays_a_file_of_version_1():
+    assert written(sample_units(3))[8:10] == b"\x00\x01"
+
+
+def test_units_of_a_layer_that_the_header_does_not_name_are_refused():
+    writer = RecordingWriter(io.BytesIO(), HEADER)
+    base = BundledUnit(0, b"\x01x", Layer.BASE)
+    with pytest.raises(UsageError, match="BASE"):
+        writer.write_bundle(MotionBundle(0, 0, 0, (base,)), 0)
+    data = bytearray(written(layer_units(), LAYERED))
+    alone = written([unit for unit in layer_units() if unit.layer is Layer.MOTION])
+    start = RecordingReader(io.BytesIO(bytes(data)))._start
+    head = RecordingReader(io.BytesIO(alone))._start
+    items, reader = read(alone[:head] + bytes(data[start:]))
+    assert [item.payload for item in items] == [b"0"]  # the motion that stands before it
+    assert "BASE" in str(reader.problem)
+
+
+@pytest.mark.parametrize("layers", [(), (0,), (1, 0), (1, 1), (2,), (True,), None])
+def test_the_layers_of_a_header_have_one_form(layers):
+    fields = [records.METADATA, "", True, 0, [], []] + ([] if layers is None else [list(layers)])
+    with pytest.raises(BitstreamError, match="layer"):
+        records.parse_header(fields, HEADER.hello, 2)
+    with pytest.raises(UsageError):
+        RecordingWriter(io.BytesIO(), replace(HEADER, layers=(Layer.BASE, Layer.MOTION)))
+
+
+def test_version_1_skips_a_field_of_a_newer_version():
+    fields = [records.METADATA, "", True, 0, [], [], [1]]
+    assert records.parse_header(fields, HEADER.hello, 1).layers == (Layer.MOTION,)

@@ -19,9 +19,11 @@ from talkcodec.bitstream import (
     RecordingWriter,
     load_table,
     parse,
+    parse_base,
     parse_keyframe,
     parse_motion,
     serialize,
+    serialize_base,
     serialize_keyframe,
     serialize_motion,
 )
@@ -30,6 +32,7 @@ from talkcodec.coding import HeldReferences
 from talkcodec.errors import BitstreamError, MismatchError, StateError
 
 from .samples import (
+    BASE_VECTORS,
     KEYFRAME_VECTORS,
     MESSAGE_VECTORS,
     MOTION_VECTORS,
@@ -84,6 +87,22 @@ def test_keyframe(name):
     for tail in (b"\0", b"\xc0", data):
         with pytest.raises(BitstreamError):
             parse_keyframe(data + tail, TABLE, STEPS)
+
+
+@pytest.mark.parametrize("name", BASE_VECTORS)
+def test_base(name):
+    data, picture = vector(name), BASE_VECTORS[name]
+    assert parse_base(data) == picture
+    assert serialize_base(picture) == data
+    head = 1 if picture.start is None else 8
+    for cut in range(head + 1):
+        with pytest.raises(BitstreamError):
+            parse_base(data[:cut])
+    # The data reaches to the end: what is cut or added after the head is another unit's, and the coder's to refuse.
+    for other in [*(data[:cut] for cut in range(head + 1, len(data))), data + b"\0", data + data]:
+        parsed = parse_base(other)
+        assert (parsed.number, parsed.start, parsed.data) == (picture.number, picture.start, other[head:])
+        assert serialize_base(parsed) == other
 
 
 @pytest.mark.parametrize("name", MOTION_VECTORS)
@@ -160,6 +179,7 @@ def write_missing() -> None:
     made = {name: serialize(message) for name, message in MESSAGE_VECTORS.items()}
     made |= {name: serialize_keyframe(unit, TABLE, STEPS) for name, unit in KEYFRAME_VECTORS.items()}
     made |= {name: serialize_motion(unit, held, TABLE, STEPS) for name, unit in MOTION_VECTORS.items()}
+    made |= {name: serialize_base(picture) for name, picture in BASE_VECTORS.items()}
     made["recording"] = write_recording()
     made |= {f"motion-table-{n}": serialize_motion(*trained_unit(n), STEPS) for n in available_tables()}
     VECTORS.mkdir(exist_ok=True)
@@ -170,6 +190,6 @@ def write_missing() -> None:
 
 
 def test_no_vector_is_left_over():
-    names = {*MESSAGE_VECTORS, *KEYFRAME_VECTORS, *MOTION_VECTORS, "recording"}
+    names = {*MESSAGE_VECTORS, *KEYFRAME_VECTORS, *MOTION_VECTORS, *BASE_VECTORS, "recording"}
     names |= {f"motion-table-{n}" for n in available_tables()}
     assert {path.stem for path in VECTORS.glob("*.bin")} == names

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from talkcodec.types import Drive, FloatArray, Motion, Picture
@@ -19,7 +20,7 @@ class FakeModelConfig:
 
 class FakeReference(NamedTuple):
     picture: Picture
-    motion: Motion
+    motion: Motion | None
 
 
 class FakeEngine:
@@ -40,16 +41,30 @@ class FakeEngine:
         offsets = np.array([[-0.1, -0.1], [0.1, -0.1], [-0.1, 0.1], [0.1, 0.1]])
         return Motion((keypoint + offsets).astype(np.float32), np.tile(np.eye(2, dtype=np.float32), (4, 1, 1)))
 
-    def encode_reference(self, picture: Picture, motion: Motion) -> FakeReference:
+    def encode_reference(self, picture: Picture, motion: Motion | None) -> FakeReference:
         return FakeReference(picture, motion)
 
+    def find_flow(self, reference: FakeReference, base: Picture) -> FloatArray:
+        return np.zeros((2, SIZE // 2, SIZE // 2), np.float32)
+
     def generate(self, reference: FakeReference, drive: Drive) -> Picture:
+        if drive.base is not None:  # enlarged, with what the reference lost when it was reduced
+            size = drive.base.picture.shape[0]
+            small = cv2.resize(reference.picture, (size, size), interpolation=cv2.INTER_AREA)
+            detail = reference.picture - enlarged(small.astype(np.float32))
+            return np.clip(np.rint(enlarged(drive.base.picture) + detail), 0, 255).astype(np.uint8)
+        assert drive.motion is not None
+        assert reference.motion is not None
         shift = (drive.motion.keypoints - reference.motion.keypoints).mean(axis=0) * SIZE / 2
         dx, dy = np.rint(shift).astype(int)
         return np.roll(reference.picture, (dy, dx), axis=(0, 1))
 
     def generate_float(self, reference: FakeReference, drive: Drive) -> FloatArray:
         return self.generate(reference, drive).astype(np.float32) / 255
+
+
+def enlarged(picture: FloatArray) -> FloatArray:
+    return np.asarray(cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def blob_picture(x: float, y: float, background: int = 40) -> Picture:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talkcodec.bitstream import (
+    BasePicture,
+    BaseStart,
     CodedUnit,
     Hello,
     KeyframeUnit,
@@ -23,9 +26,12 @@ from talkcodec.bitstream import (
     RecordingReader,
     RecordingWriter,
     TimeBase,
+    parse,
+    serialize,
     units_of,
 )
 from talkcodec.clock import seq16_add
+from talkcodec.codec.base import BaseDecoder
 from talkcodec.coding import (
     CONCEAL_MS,
     AccessUnit,
@@ -34,10 +40,11 @@ from talkcodec.coding import (
     UnitRecorder,
     UnitWriter,
     extrapolate_motion,
+    mix_drive,
     next_reference_id,
 )
-from talkcodec.errors import PeerError, StateError, UsageError
-from talkcodec.types import Crop, Motion
+from talkcodec.errors import BitstreamError, PeerError, StateError, UsageError
+from talkcodec.types import Base, Crop, Drive, Motion
 
 HELLO = Hello(b"modelmod", 64, 2, True, 0)
 FRAME_TICKS = 3600
@@ -192,6 +199,128 @@ def test_mutated_units_raise_only_peer_errors_and_the_reader_lives_on(seed: int,
     assert read(reader, bundle, 1)[0].motion == state(1)
 
 
+# ---- layers
+
+
+def base(number: int, start: bool = False) -> BasePicture:
+    crop = Crop(-3, 4, 64)
+    return BasePicture(number % 128, b"picture %d" % number, BaseStart(1, crop) if start else None)
+
+
+def mixed(number: int, random: np.random.Generator) -> AccessUnit:
+    """Motion, a base picture, or both."""
+    kind = random.integers(3)
+    motion = state(number) if kind != 1 else None
+    picture = base(number, start=number % 40 == 0) if kind != 0 else None
+    return AccessUnit(number * FRAME_TICKS, 0, motion, base=picture)
+
+
+def layers_of(units: list[AccessUnit]) -> list[AccessUnit]:
+    """As the reader gives them: each layer for itself, motion first."""
+    each = []
+    for unit in units:
+        if unit.motion is not None:
+            each.append(AccessUnit(unit.timestamp, unit.reference_id, unit.motion))
+        if unit.base is not None:
+            each.append(AccessUnit(unit.timestamp, unit.reference_id, base=unit.base))
+    return each
+
+
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("seed", range(4))
+def test_mixed_layers_survive_losses_and_both_wraps(size: int, seed: int) -> None:
+    writer, reader = ends(first_sequence=65_300)
+    random = np.random.default_rng(seed)
+    for first in range(0, 600, size):
+        units = [mixed(number, random) for number in range(first, first + size)]
+        bundle = take(writer, *units)
+        numbers = [seq16_add(bundle.sequence, n) for n in range(len(bundle.units))]
+        assert writer.next_sequence == seq16_add(numbers[-1], 1)
+        if random.random() < 0.3:
+            continue
+        got = [reader.unit(coded) for coded in units_of(bundle, units[0].timestamp, HELLO.time_base)]
+        assert [(unit.motion, unit.base) for unit in got] == [(u.motion, u.base) for u in layers_of(units)]
+        if random.random() < 0.5:
+            held = sum(1 << back for back in range(min(63, len(numbers) - 1)))
+            writer.acknowledge(ReceiverReport(numbers[-1], held, 0, 0, 0, 0, 0))
+
+
+def test_after_a_whole_turn_of_numbers_a_base_unit_is_not_taken_for_the_motion_that_had_its_number() -> None:
+    """Regression: states are kept by number, and 65536 base units later an acknowledgement named a stale one."""
+    writer, reader = ends()
+    assert read(reader, take(writer, at(0), at(1)), 0)[0].motion == state(0)
+    writer.acknowledge_unit(1)
+    for number in range(65_536):
+        writer.add(AccessUnit(number * FRAME_TICKS, 0, base=base(number)))
+        bundle = writer.take()
+        assert bundle is not None
+        if number > 65_500:
+            read(reader, bundle, number)
+    writer.acknowledge(ReceiverReport(1, 1, 0, 0, 0, 0, 0))
+    fresh = UnitReader(HELLO, HeldReferences())
+    fresh.held.store(0, state(0), "reference 0")
+    for end in (reader, fresh):  # from the keyframe, the only state in common
+        assert read(end, take(writer, at(5)), 5)[0].motion == state(5)
+
+
+def test_a_unit_without_a_layer_takes_no_place() -> None:
+    """Regression: it ended the bundle, so that what stood behind it waited."""
+    writer, _ = ends()
+    bundle = take(writer, AccessUnit(0, 0), at(1), AccessUnit(7200, 0), at(3))
+    assert len(bundle.units) == 2
+    assert bundle.timestamp == HELLO.time_base.to_wire(FRAME_TICKS)
+
+
+def test_large_base_pictures_keep_bundles_within_a_message() -> None:
+    writer, _ = ends()
+    for number in range(6):
+        picture = BasePicture(number, bytes(64 * 1024 if number % 2 else 4000))
+        writer.add(AccessUnit(number * FRAME_TICKS, 0, state(number), base=picture))
+    count = 0
+    while (bundle := writer.take()) is not None:
+        assert parse(serialize(bundle)) == bundle
+        count += len(list(units_of(bundle, 0, HELLO.time_base)))
+    assert count == 12
+    for number in range(40):
+        writer.add(AccessUnit(number * FRAME_TICKS, 0, state(number), base=base(number)))
+    sizes = []
+    while (bundle := writer.take()) is not None:
+        sizes.append(len(bundle.units))
+    assert sizes == [32, 32, 16]
+
+
+def test_damaged_base_units_raise_and_change_nothing() -> None:
+    writer, reader = ends()
+    first = take(writer, at(0), at(1))
+    read(reader, first, 0)
+    for payload in (b"", b"\x01", b"\x80\x01\0\0\0\0\0", bytes(70_000)):
+        with pytest.raises(BitstreamError):
+            reader.unit(CodedUnit(0, 1, 0, payload, layer=Layer.BASE))
+    with pytest.raises(StateError):
+        reader.unit(CodedUnit(0, 1, 9, b"\x01x", layer=Layer.BASE))
+    assert reader.held.unit_state(1) == state(1)
+
+
+def test_layers_between_two_instants_are_mixed() -> None:
+    def pictured(value: float, size: int = 8) -> Base:
+        return Base(np.full((size, size, 3), value, np.float32), np.full((2, 4, 4), value / 100, np.float32))
+
+    def moved(value: float) -> Motion:
+        return Motion(np.full((2, 2), value, np.float32))
+
+    drive = mix_drive(Drive(moved(0), pictured(10)), Drive(moved(1), pictured(20)), 0.25)
+    assert drive.motion is not None
+    assert drive.base is not None
+    assert drive.motion.keypoints == pytest.approx(0.25)
+    assert drive.base.picture == pytest.approx(12.5)
+    assert drive.base.flow == pytest.approx(0.125)
+    before = pictured(10)
+    assert mix_drive(Drive(base=before), Drive(base=pictured(20, 16)), 0.5).base is before
+    only_motion = mix_drive(Drive(moved(0), pictured(1)), Drive(moved(1)), 0.5)
+    assert only_motion.motion is not None
+    assert only_motion.base is None
+
+
 # ---- what an end holds
 
 
@@ -240,10 +369,10 @@ def test_reference_ids_wrap() -> None:
 # ---- a file
 
 
-def recorded(units: list[AccessUnit]) -> bytes:
+def recorded(units: list[AccessUnit], layers: tuple[Layer, ...] = (Layer.MOTION,)) -> bytes:
     hello = Hello(b"modelmod", 64, 2, True, 0, time_base=TIME_BASE)
     file = io.BytesIO()
-    recording = RecordingWriter(file, RecordingHeader(hello))
+    recording = RecordingWriter(file, RecordingHeader(hello, layers=layers))
     held: HeldReferences[None] = HeldReferences()
     recorder = UnitRecorder(recording, UnitWriter(hello, held))
     for unit in units:
@@ -253,7 +382,7 @@ def recorded(units: list[AccessUnit]) -> bytes:
     recorder.close()
     recording.close()
     assert recorder.keyframe_bytes > 0
-    assert recorder.layer_bytes[Layer.MOTION] > 0
+    assert all(recorder.layer_bytes[layer] > 0 for layer in layers)
     return file.getvalue()
 
 
@@ -289,6 +418,22 @@ def test_a_recording_comes_back_and_can_be_entered_at_each_keyframe() -> None:
         assert list(values_in(data, start * FRAME_TICKS)) == units[start:]
 
 
+@pytest.mark.parametrize("with_motion", [False, True])
+def test_a_recording_with_a_base_comes_back_and_can_be_entered_at_each_keyframe(with_motion: bool) -> None:
+    units = [
+        replace(unit, motion=unit.motion if with_motion else None, base=base(n, start=unit.keyframe is not None))
+        for n, unit in enumerate(film(150))
+    ]
+    data = recorded(units, (Layer.MOTION, Layer.BASE) if with_motion else (Layer.BASE,))
+    for start in (0, 40, 80, 120):
+        got = list(values_in(data, start * FRAME_TICKS))
+        keyframes = [replace(unit, keyframe=None) for unit in got]
+        assert keyframes == layers_of(units[start:])
+        assert [unit.timestamp for unit in got if unit.keyframe] == [n * FRAME_TICKS for n in range(start, 150, 40)]
+        first = next(unit.base for unit in got if unit.base is not None)
+        assert first.start is not None
+
+
 def test_a_recording_returns_to_an_older_reference() -> None:
     units = film(60, 20)
     units += [AccessUnit((60 + n) * FRAME_TICKS, 1, state(n)) for n in range(10)]
@@ -319,3 +464,26 @@ def test_a_recording_of_an_earlier_version_reads_as_it_did() -> None:
     assert states.shape == (15, 60)
     expected = "47b7acb0511eb3c5cb8a839f6ba70dea8e083063b90d1e551bca58ec165ddc12"
     assert hashlib.sha256(states.tobytes()).hexdigest() == expected
+
+
+def test_a_recording_of_the_second_version_reads_as_it_did() -> None:
+    """Made from 26 frames of the embedded sample at 32 px and 12.5 pictures a second."""
+    data = (Path(__file__).parents[1] / "vectors" / "recording-version-2.tkc").read_bytes()
+    units = list(values_in(data))
+    assert RecordingReader(io.BytesIO(data)).header.layers == (Layer.BASE,)
+    assert [unit.timestamp for unit in units] == [7200 * number for number in range(13)]
+    assert [unit.keyframe is not None for unit in units] == [number in (0, 8) for number in range(13)]
+    pictures = [unit.base for unit in units if unit.base is not None]
+    assert [picture.number for picture in pictures] == list(range(13))
+    assert [picture.start for picture in pictures] == [
+        BaseStart(1, Crop(0, 0, 64)) if number in (0, 8) else None for number in range(13)
+    ]
+    decoder = BaseDecoder(64)
+    shown = np.stack([decoder.decode(picture) for picture in pictures])
+    assert shown.shape == (13, 32, 32, 3)
+    assert (
+        hashlib.sha256(shown.tobytes()).hexdigest()
+        == "02482fb15e014fd1004498790bed5bf97c5dac381c2605b598968dbbeedbb5a8"
+    )
+    again = BaseDecoder(64)
+    assert np.array_equal(shown[8:], [again.decode(picture) for picture in pictures[8:]])

@@ -44,7 +44,7 @@ def test_the_page_says_what_was_measured_and_fetches_nothing(rows, tmp_path):
     rows.append(row("dora", "copy", 0, 0, error="MediaError: no face in any frame"))
     written = build_report(rows, ReportConfig(tmp_path / "r.html", tmp_path / "r.md", tmp_path / "figures"))
     assert {path.name for path in written} == {
-        "r.html", "r.md", "rd-payload.svg", "rd-payload.png", "rd-wire.svg", "rd-wire.png",
+        "r.html", "r.md", "rd-message.svg", "rd-message.png", "rd-wire.svg", "rd-wire.png",
     }  # fmt: skip
     page = (tmp_path / "r.html").read_text()
     assert page.count("<svg") == 2
@@ -52,7 +52,7 @@ def test_the_page_says_what_was_measured_and_fetches_nothing(rows, tmp_path):
     assert "3 clips, 150 frames" in page
     assert "dora, copy quality 45: MediaError: no face in any frame" in page
     markdown = (tmp_path / "r.md").read_text()
-    assert "![Rate and quality, payload](figures/rd-payload.png)" in markdown
+    assert "![Rate and quality, all that is coded, envelopes too](figures/rd-message.png)" in markdown
     assert re.search(r"\| x265 \| -50 % \|", markdown)  # talkcodec needs half of x265's rate, by construction
     assert re.search(r"\| x265 \| 16\.0 \(2\.0x\) \|", markdown)  # so that x265 breaks even at twice 8 kbit/s
     assert "| X2Face | published | 0.078 |" in markdown

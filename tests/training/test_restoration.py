@@ -35,8 +35,7 @@ from talkcodec.training.restoration.validate import RestorationScore, validate, 
 
 TINY = RestorationTraining(
     RestorationConfig(64, (8, 12, 16), 8, 8, (1, 1, 1)),
-    (RestorationStage(size=48, steps=6, batch=2, warmup=2),),
-    RestorationLosses(face_focus=0.0),
+    (RestorationStage(size=48, steps=6, batch=2, warmup=2, losses=RestorationLosses(face_focus=0.0)),),
     precision="fp32",
     keyframes=3,
     streams=2,
@@ -84,7 +83,9 @@ def test_streams_are_what_a_receiver_decodes(cache: Path, clips: list[CodedClip]
         StreamSettings(32, 40, 1, "vp9", 5),
         StreamSettings(64, 30, 3, smoothing_px=3),
     ):
-        pictures = code_stream(frames, settings)
+        pictures, unit_bytes = code_stream(frames, settings)
+        assert len(unit_bytes) == len(pictures)
+        assert min(unit_bytes) > 0
         assert pictures.shape == (-(-len(frames) // settings.every), settings.size, settings.size, 3)
         if settings.size == 64 and not settings.smoothing_px:
             assert np.abs(pictures.astype(float) - frames[:: settings.every]).mean() < 12
@@ -171,7 +172,7 @@ def test_a_checkpoint_of_another_model_is_refused(clips: list[CodedClip], tmp_pa
 
 def test_eyes_and_mouth_need_landmarks(clips: list[CodedClip], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--landmarks"):
-        RestorationTrainer(dataclasses.replace(TINY, losses=RestorationLosses()), clips, [], tmp_path)
+        RestorationTrainer(dataclasses.replace(TINY, stages=(RestorationStage(size=48, batch=2),)), clips, [], tmp_path)
 
 
 def test_an_untrained_network_scores_as_the_blend(cache: Path, clips: list[CodedClip], tmp_path: Path) -> None:
@@ -199,9 +200,8 @@ def test_the_command_trains_a_model(videos: Path, cache: Path, tmp_path: Path) -
         blocks = [1, 1, 1]
         reference_channels = 8
         context_channels = 8
-        [losses]
-        face_focus = 0.0
         [[stages]]
+        losses = { face_focus = 0.0 }
         size = 64
         steps = 60
         batch = 4
@@ -230,8 +230,8 @@ def test_the_command_trains_a_model(videos: Path, cache: Path, tmp_path: Path) -
         ("[[stages]]\nsize = 100", "multiple of 16"),
         ("[[stages]]\nsize = 512", "at most the picture's"),
         ("[[stages]]\nbatch = 3", "multiple of each"),
-        ("[losses]\nsharp = 1", "unknown sharp"),
-        ("[losses]\npixels = -1", "no weight below"),
+        ("[[stages]]\nlosses = { sharp = 1 }", "unknown sharp"),
+        ("[[stages]]\nlosses = { pixels = -1.0 }", "no weight below"),
     ],
 )
 def test_bad_configurations_say_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:

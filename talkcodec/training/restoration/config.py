@@ -39,6 +39,7 @@ class RestorationStage:
     rate: float = 8e-4
     warmup: int = 200
     decay: float = 0.3
+    losses: RestorationLosses = field(default_factory=RestorationLosses)
 
     def __post_init__(self) -> None:
         if self.size % 16 or self.size < 32 or self.steps <= 0 or self.batch <= 0 or self.rate <= 0:
@@ -58,13 +59,12 @@ class RestorationTraining:
 
     model: RestorationConfig = field(default_factory=RestorationConfig)
     stages: tuple[RestorationStage, ...] = (RestorationStage(),)
-    losses: RestorationLosses = field(default_factory=RestorationLosses)
     seed: int = 0
     precision: str = "bf16"
     ema: float = 0.998
     keyframes: int = 8
     qualities: tuple[int, int] = (25, 60)
-    streams: int = 8
+    streams: int = 13
     each: int = 2
     near_share: float = 0.15
     between_share: float = 0.4
@@ -88,8 +88,8 @@ class RestorationTraining:
 
     @property
     def needs_landmarks(self) -> bool:
-        """Whether the losses look at landmarks."""
-        return self.losses.face_focus > 0
+        """Whether the losses of some stage look at landmarks."""
+        return any(stage.losses.face_focus for stage in self.stages)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary, stored with the weights."""
@@ -100,8 +100,11 @@ def restoration_training(values: dict[str, Any]) -> RestorationTraining:
     """From the values of a TOML file; ConfigError for an unknown key or a bad value."""
     values = dict(values)
     values["model"] = RestorationConfig.from_dict(values.get("model", {}))
-    values["stages"] = tuple(checked(RestorationStage, stage) for stage in values.get("stages", [{}]))
-    values["losses"] = checked(RestorationLosses, values.get("losses", {}))
+    stages = []
+    for stage in values.get("stages", [{}]):
+        losses = checked(RestorationLosses, stage.get("losses", {}))
+        stages.append(checked(RestorationStage, {**stage, "losses": losses}))
+    values["stages"] = tuple(stages)
     if "qualities" in values:
         values["qualities"] = tuple(values["qualities"])
     return checked(RestorationTraining, values)

@@ -18,11 +18,11 @@ __all__ = ["RestorationObjective", "pictures_to_tensor", "structure"]
 class RestorationObjective(nn.Module):
     """One batch -> the weighted terms."""
 
-    def __init__(self, network: RestorationNetwork, losses: RestorationLosses) -> None:
+    def __init__(self, network: RestorationNetwork) -> None:
         super().__init__()
-        self.network, self.losses = network, losses
+        self.network = network
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, losses: RestorationLosses) -> dict[str, Tensor]:
         parts, device = batch.parts, next(self.network.parameters()).device
         keyframes, targets, bases = (
             pictures_to_tensor(p).to(device) for p in (batch.keyframes, parts.target, parts.base)
@@ -37,17 +37,17 @@ class RestorationObjective(nn.Module):
         result = self.network.restore(bases, flows, keyframe, Prepared(*kept), window)
         picture = result.picture.float()
         focus = torch.ones_like(targets[:, :1])
-        if self.losses.face_focus:
+        if losses.face_focus:
             width = 0.06 * keyframes.shape[-1] / targets.shape[-1]
-            focus = face_focus(focus, landmarks[:, EXPRESSIVE], self.losses.face_focus, width)
-        terms = {"pixels": self.losses.pixels * (focus * (picture - targets).abs()).mean()}
-        if self.losses.structure:
-            terms["structure"] = self.losses.structure * structure(picture, targets, focus)
-        if self.losses.gradient:
-            terms["gradient"] = self.losses.gradient * gradient(picture, targets, focus)
-        if self.losses.warp:
+            focus = face_focus(focus, landmarks[:, EXPRESSIVE], losses.face_focus, width)
+        terms = {"pixels": losses.pixels * (focus * (picture - targets).abs()).mean()}
+        if losses.structure:
+            terms["structure"] = losses.structure * structure(picture, targets, focus)
+        if losses.gradient:
+            terms["gradient"] = losses.gradient * gradient(picture, targets, focus)
+        if losses.warp:
             sure = result.mask.detach().float() * focus
-            terms["warp"] = self.losses.warp * (sure * (result.warped.float() - targets).abs()).mean()
+            terms["warp"] = losses.warp * (sure * (result.warped.float() - targets).abs()).mean()
         return terms
 
 

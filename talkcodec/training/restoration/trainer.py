@@ -33,14 +33,14 @@ class RestorationTrainer(Loop[RestorationStage]):
         super().__init__(config, config.stages, out)
         self.config = config
         if config.needs_landmarks and all(clip.clip.landmarks is None for clip in clips):
-            raise ConfigError("face_focus needs landmarks: give --landmarks FILE, or set losses.face_focus = 0")
+            raise ConfigError("face_focus needs landmarks: give --landmarks FILE, or set face_focus = 0")
         self.network = RestorationNetwork(config.model).to(self.device)
         self.average = RestorationNetwork(config.model).to(self.device).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
         for parameter in self.network.parameters():  # a third quicker on CPUs than rows of channels
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        self.objective: nn.Module = RestorationObjective(self.network, config.losses)
+        self.objective: nn.Module = RestorationObjective(self.network)
         if self.world > 1:
             self.objective = DistributedDataParallel(self.objective, device_ids=[self.local] if self.cuda else None)
         self.optimizer = torch.optim.Adam(self.network.parameters(), betas=(0.9, 0.99))
@@ -54,7 +54,7 @@ class RestorationTrainer(Loop[RestorationStage]):
         batch = self._batch()
         self._set_rate(self.optimizer, stage, within)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            terms: dict[str, torch.Tensor] = self.objective(batch)
+            terms: dict[str, torch.Tensor] = self.objective(batch, stage.losses)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_NORM)

@@ -67,7 +67,7 @@ def validation_set(clips: list[Clip], settings: tuple[StreamSettings, ...] = SET
         reduced = reduce_keyframe(np.array(clip.keyframes[0]))
         frames = clip.frames[:FRAMES]
         for setting in settings:
-            stream = Stream(setting, code_stream(frames, setting))
+            stream = Stream(setting, code_stream(frames, setting).pictures)
             last = len(stream.pictures) - 1
             for coded in {last // 2, last}:
                 for frame in {coded * setting.every, max(0, coded * setting.every - setting.every // 2)}:
