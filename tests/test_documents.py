@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import typer
 
+from talkcodec.codec import Rung
+from talkcodec.codec.ladder import LADDER
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -180,6 +183,13 @@ def test_code_of_the_first_page_is_that_of_the_examples() -> None:
     for block in blocks:
         lines = [line.strip() for line in block.splitlines()]
         assert any(in_order(lines, example) for example in examples), block
+
+
+def test_the_first_page_has_the_rungs_where_the_ladder_has_them() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for rung in (Rung.HYBRID, Rung.VIDEO):
+        lowest_bps = min(step.bitrate_bps for step in LADDER if step.rung is rung)
+        assert f"- **{rung.value}**, from about {lowest_bps / 1000:.0f} kbit/s: " in text
 
 
 def in_order(lines: list[str], text: list[str]) -> bool:
