@@ -86,6 +86,14 @@ def test_layers_name_every_part_once_and_nothing_else() -> None:
     assert set(named) >= PURE
 
 
+def test_the_drawing_shows_these_layers() -> None:
+    """The first block of docs/architecture.md, from the roof to the ground."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [line[4:64] for line in text.split("\n\n")[2].splitlines()]
+    drawn = [{part.rpartition(".")[2] for part in row} for row in reversed(LAYERS)]
+    assert [set(re.findall(r"\w+", row)) - {"talkcodec"} for row in rows] == drawn
+
+
 def test_imports_only_point_down() -> None:
     wrong = []
     for path in SOURCES:
