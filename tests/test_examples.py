@@ -1,4 +1,4 @@
-"""The programs of examples/ and the code of README.md run as they stand, with a model that is quick."""
+"""The programs of examples/ run as they stand, with a model that is quick; README.md shows their cores."""
 
 import os
 import re
@@ -47,11 +47,3 @@ def test_two_peers(tmp_path: Path) -> None:
     match = re.fullmatch(r"(\d+) pictures shown, (\d+) of them exact; [\d.]+ kbit/s up\n", said)
     assert match is not None, said
     assert int(match[2]) > 0
-
-
-def test_the_code_of_the_readme(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert '"lite-256"' in code
-    (tmp_path / "talk.mp4").write_bytes(sample_path().read_bytes())
-    (tmp_path / "readme.py").write_text(code.replace("lite-256", MODEL) + "\nprint(frame.time_s, picture.shape)\n")
-    assert run("readme.py", folder=tmp_path) == "5.96 (64, 64, 3)\n"
