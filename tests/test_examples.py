@@ -31,7 +31,7 @@ def test_a_file_to_a_file(tmp_path: Path) -> None:
     example("file_to_file").main(sample_path(), tmp_path / "talk.tkc", tmp_path / "talk.mp4")
     assert (tmp_path / "talk.tkc").stat().st_size < 25_000
     with MediaReader(sample_path()) as original, MediaReader(tmp_path / "talk.mp4") as decoded:
-        assert abs(len(list(decoded)) - len(list(original))) <= 1  # the last frame
+        assert len(list(decoded)) == len(list(original))
 
 
 def test_bytes_and_back_over_a_way_that_loses(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,7 +44,8 @@ def test_bytes_and_back_over_a_way_that_loses(capsys: pytest.CaptureFixture[str]
 
 
 async def test_a_call_between_two_peers(capsys: pytest.CaptureFixture[str]) -> None:
-    await example("two_peers").main(seconds=2.0)
-    match = re.match(r"(\d+) pictures shown, (\d+) of them exact; ([\d.]+) kbit/s up", capsys.readouterr().out)
+    await example("two_peers").main(pictures=20)
+    match = re.match(r"(\d+) pictures shown, at least 20 of them exact, from (\d+) bytes", capsys.readouterr().out)
     assert match is not None
-    assert int(match[2]) > 0
+    assert int(match[1]) >= 20
+    assert int(match[2]) > 2000, "a keyframe at least"
