@@ -30,9 +30,11 @@ from eval.metrics.faces import Observation
 from talkcodec.model.restoration import Prepared, RestorationNetwork
 from talkcodec.model.restoration_files import load_restoration
 from talkcodec.picture import open_still
+from talkcodec.runtime.restoration import open_restorer
+from talkcodec.runtime.restorer import Blend, Restorable, Restorer
 from talkcodec.training.restoration.samples import Moment, Stream, moment, open_flows, reduce_keyframe
 from talkcodec.training.restoration.streams import StreamSettings, code_stream
-from talkcodec.types import Picture
+from talkcodec.types import Base, Picture
 
 FPS = 25
 CLIPS = (
@@ -43,8 +45,8 @@ CRFS = (63, 57, 50)
 EMBED_EVERY = 3
 PARTS = {"akd": slice(0, 68), "mouth": slice(48, 68), "eyes": slice(36, 48)}
 
-Restore = Callable[[Moment, Picture], npt.NDArray[np.float32]]
-"""What is known of an instant, and the keyframe (256, 256, 3) -> (256, 256, 3) in [0, 1]."""
+Restore = Callable[[Moment, Picture], Picture]
+"""What is known of an instant, and the keyframe (256, 256, 3) -> (256, 256, 3)."""
 
 
 def code(frames: npt.NDArray[np.uint8], settings: StreamSettings) -> tuple[npt.NDArray[np.uint8], float]:
@@ -53,27 +55,22 @@ def code(frames: npt.NDArray[np.uint8], settings: StreamSettings) -> tuple[npt.N
     return pictures, sum(sizes[1:]) * 8 / (len(sizes[1:]) * settings.every / FPS) / 1000
 
 
-def tensors(now: Moment, keyframe: Picture) -> tuple[Tensor, Tensor, Tensor]:
-    """As the networks take them."""
-    base, key = (torch.from_numpy(np.asarray(p, np.float32)).permute(2, 0, 1)[None] / 255 for p in (now.base, keyframe))
-    return base, key, torch.from_numpy(now.flow)[None]
+def by(restorer: Restorer) -> Restore:
+    """As the engine has it."""
+    held: list[Restorable] = []
 
-
-def by_network(network: nn.Module) -> Restore:
-    """A network that takes base, keyframe and flow."""
-
-    @torch.no_grad()
-    def restore(now: Moment, keyframe: Picture) -> npt.NDArray[np.float32]:
-        result: Tensor = network(*tensors(now, keyframe))
-        return result[0].clamp(0, 1).permute(1, 2, 0).numpy()
+    def restore(now: Moment, keyframe: Picture) -> Picture:
+        if not held or held[0].picture is not keyframe:
+            held[:] = [restorer.prepare(keyframe)]
+        return restorer.restore(held[0], Base(now.base, now.flow))
 
     return restore
 
 
-def enlarged(now: Moment, keyframe: Picture) -> npt.NDArray[np.float32]:
+def enlarged(now: Moment, keyframe: Picture) -> Picture:
     """The base picture alone."""
-    size = keyframe.shape[0]
-    return np.clip(cv2.resize(now.base, (size, size), interpolation=cv2.INTER_CUBIC) / 255, 0, 1).astype(np.float32)
+    picture = cv2.resize(now.base, keyframe.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip(np.rint(picture), 0, 255), dtype=np.uint8)
 
 
 def score(
@@ -115,7 +112,7 @@ def rates(
             stream = Stream(settings, pictures)
             moments = [moment(stream, frame, reduced, finder) for frame in range(len(truth))]
         for name, restore in restorers.items():
-            shown = [np.rint(restore(now, keyframe) * 255).astype(np.uint8) for now in moments]
+            shown = [restore(now, keyframe) for now in moments]
             yield {"codec": name, "crf": crf, "fps": 12.5, "kbps": kbps}, shown
         for every in (1, 2) if anchors else ():
             pictures, kbps = code(np.stack(truth), StreamSettings(256, crf, every))
@@ -210,16 +207,18 @@ def main() -> None:
     one.add_argument("out", type=Path)
     one.add_argument("--frames", type=int, default=75)
     two = commands.add_parser("time")
-    two.add_argument("--threads", type=int, default=2)
     for command in (one, two):
+        command.add_argument("--threads", type=int, default=2)
         command.add_argument("--model", default="restore-256")
     given = parser.parse_args()
-    network = load_restoration(given.model).network
     if given.command == "time":
-        show_time(network, given.threads)
+        show_time(load_restoration(given.model).network, given.threads)
         return
-    untrained = RestorationNetwork(network.config).eval()
-    restorers = {"base enlarged": enlarged, "blend": by_network(untrained), given.model: by_network(network)}
+    restorers = {
+        "base enlarged": enlarged,
+        "blend": by(Blend()),
+        given.model: by(open_restorer(given.model, "openvino", given.threads)),
+    }
     measure(given.clips, given.out, restorers, given.frames)
 
 

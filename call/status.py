@@ -163,7 +163,8 @@ class StatusMeter:
                 + (stats.generate_ms or 0)
             )
         if sending is not None and receiving is not None:
-            self._set_pace(stats.encode_ms, sending.dropped_frames, receiving.dropped_frames)
+            missed = receiving.dropped_frames + receiving.session.played.left_out
+            self._set_pace(stats.encode_ms, sending.dropped_frames, missed)
         return values
 
     def _set_pace(self, encode_ms: float | None, dropped: int, draw_dropped: int) -> None:

@@ -1,14 +1,16 @@
 """A call between two peers of one process, over real WebRTC on this machine: one sends the sample, the other shows it.
 
-    python examples/two_peers.py
+    python examples/two_peers.py [MODEL]
 
 With `sends` and `receives` for both it is a call in both directions. `talkcodec.peer.signalling` carries the offer and
 the answer between machines.
 """
 
 import asyncio
+import sys
 
 from talkcodec.media.sources import VideoFile
+from talkcodec.model.config import DEFAULT_MODEL
 from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.feed import SourceFeed
 from talkcodec.peer.peer import Peer, Receives, Sends
@@ -18,8 +20,8 @@ from talkcodec.sample import sample_path
 from talkcodec.types import Kind, PlayedPicture
 
 
-async def main(pictures: int = 100) -> None:
-    engine = open_engine()
+async def main(model: str = DEFAULT_MODEL, pictures: int = 25) -> None:
+    engine = open_engine(model)
     source = VideoFile(sample_path(), loop=True)
     shown: list[PlayedPicture] = []
 
@@ -44,4 +46,4 @@ async def main(pictures: int = 100) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(*sys.argv[1:2]))

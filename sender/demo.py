@@ -107,7 +107,9 @@ def _print_table(sent: list[dict[str, Any]], got: list[dict[str, Any]]) -> None:
     for name, text in (
         ("frames shown", f"{shown}: {100 * last_got['exact'] / shown:.1f} % exact, "
          f"{100 * last_got['concealed'] / shown:.1f} % concealed, {100 * last_got['frozen'] / shown:.1f} % frozen"),
-        ("frames the generator was too slow for", str(last_got["dropped_frames"])),
+        ("frames the generator was too slow for", f"{last_got['dropped_frames']} dropped"),
+        ("left out for a cadence that it holds", f"{last_got['left_out']}; at the end {last_got['shown_fps']:.3g} "
+         "frames a second were shown"),
         ("payload of motion and keyframes", f"{mean('payload_kbps_up'):.1f} kbit/s"),
         ("on the wire with sound, up and down", f"{mean('wire_kbps_up'):.1f} and {mean('wire_kbps_down'):.1f} kbit/s"),
         ("keyframes", f"{last_got['keyframe_bytes']} bytes in all"),

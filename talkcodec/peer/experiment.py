@@ -253,4 +253,5 @@ def _difference(after: PlayedFrames, before: PlayedFrames) -> PlayedFrames:
         after.frozen - before.frozen,
         after.interpolated - before.interpolated,
         after.late - before.late,
+        after.left_out - before.left_out,
     )

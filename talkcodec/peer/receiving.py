@@ -17,7 +17,7 @@ from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.hello import frame_period_ticks
 from talkcodec.peer.meters import Percentiles
 from talkcodec.peer.worker import WorkingEnd
-from talkcodec.session import Outgoing, Receiver, Shown
+from talkcodec.session import LoadControl, Outgoing, Receiver, Shown
 from talkcodec.types import Kind, Picture, PlayedPicture
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
     """One decoder and one Receiver for one connection.
 
     `on_picture` is called in the worker thread, for every shown frame, in order. Drop policy: one frame waits for the
-    generator, a newer one replaces it (and the viewer sees the one before: it counts in `dropped_frames`).
+    generator, a newer one replaces it (and the viewer sees the one before: it counts in `dropped_frames`). So that this
+    stays rare, fewer frames are shown where generating is slow (`LoadControl`).
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         self.session: Receiver[Reference] = Receiver(
             hello, self._decoder.held, playout, config.receiver, config.limits
         )
+        self._period_ticks = playout.period_ticks
+        self._load = LoadControl(playout.period_ticks)
         self._on_picture = on_picture
         self._same_clock = same_clock
         self._last: Picture | None = None
@@ -84,10 +87,16 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
 
     def poll(self, now_ms: float) -> list[Outgoing]:
         """Messages to send now; hands frames that are due to the generator."""
+        self.session.jitter_buffer.every = self._load.every
         shown = self.session.due(now_ms)
         if shown is not None and self._running:
             self._worker.submit(shown)
         return self.session.poll(now_ms)
+
+    @property
+    def shown_fps(self) -> float:
+        """Frames a second that are to be shown: what is captured, or fewer where generating is slow."""
+        return CLOCK_HZ / (self._period_ticks * self._load.every)
 
     def next_poll_ms(self, now_ms: float) -> float:
         """When to poll again."""
@@ -96,10 +105,10 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
     def _generate(self, shown: Shown[Reference]) -> None:
         """In the worker: make the picture and hand it on."""
         kind = shown.kind
+        started_s = time.monotonic()
         if kind is not Kind.FROZEN:
-            started_s = time.perf_counter()
             self._last = self._decoder.generate(shown.reference, shown.drive)
-            self.generate_ms.add((time.perf_counter() - started_s) * 1000)
+            self.generate_ms.add((time.monotonic() - started_s) * 1000)
         if self._last is None:
             return
         now_s = time.monotonic()
@@ -110,6 +119,9 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
             if kind is not Kind.FROZEN:
                 self.latency_ms.add(latency_ms)
         self._on_picture(PlayedPicture(self._last, shown.timestamp, kind, now_s, latency_ms, shown.drive.motion))
+        if kind is not Kind.FROZEN:
+            ended_s = time.monotonic()
+            self._load.worked((ended_s - started_s) * 1000, ended_s * 1000)
 
     def _generate_failed(self, error: Exception) -> None:
         if not isinstance(error, BitstreamError):

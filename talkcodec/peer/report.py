@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 class CallStats:
     """One second of a call. Rates in kbit/s; "wire" includes IP, UDP, DTLS, SCTP and RTP, up is away from here.
 
+    fps: units sent, or frames shown that were neither frozen nor dropped. shown_fps: frames a second that are to be
+    shown, fewer than captured where generating is slow; left_out: captured frames that were not shown for that.
     first_timestamp: 90 kHz time of the source's start (sender) or of the first picture shown (receiver).
     None: not known on this side, or not yet.
     """
@@ -51,6 +53,8 @@ class CallStats:
     frozen: int = 0
     interpolated: int = 0
     dropped_frames: int = 0
+    shown_fps: float | None = None
+    left_out: int = 0
     malformed: int = 0
     face_visible: bool | None = None
     first_timestamp: int | None = None
@@ -82,7 +86,7 @@ class CallMeter:
             )  # fmt: skip
         if receiving is not None:
             session, played = receiving.session, receiving.session.played
-            frames = played.shown - played.frozen
+            frames = played.shown - played.frozen - receiving.dropped_frames
             values.update(
                 loss=self._new_loss(session.counts.units, session.counts.lost),
                 keyframe_age_s=_age(receiving.keyframe_ready_s, now_s), keyframe_bytes=session.counts.keyframe_bytes,
@@ -91,6 +95,7 @@ class CallMeter:
                 jitter_ms=session.counts.jitter_ms, units=session.counts.units, lost=session.counts.lost,
                 exact=played.exact, concealed=played.concealed, frozen=played.frozen,
                 interpolated=played.interpolated, dropped_frames=receiving.dropped_frames,
+                shown_fps=receiving.shown_fps, left_out=played.left_out,
             )  # fmt: skip
         rates = self._rates
         return CallStats(
@@ -165,6 +170,8 @@ def status_line(stats: CallStats) -> str:
         parts.append(f"loss {100 * stats.loss:.0f} %")
     if stats.exact:
         parts.append(f"exact/concealed/frozen {stats.exact}/{stats.concealed}/{stats.frozen}")
+    if stats.shown_fps is not None and stats.left_out:
+        parts.append(f"shows {stats.shown_fps:.3g} frames a second, as this machine can")
     if stats.bundle is not None:
         parts.append(f"{stats.bundle} units a message at {stats.motion_fps:g} fps")
     if stats.face_visible is False:

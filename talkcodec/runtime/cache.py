@@ -23,14 +23,22 @@ MANIFEST = "manifest.json"
 
 
 def cache_directory() -> Path:
-    """The user's cache folder for talkcodec (XDG_CACHE_HOME, or the platform's custom)."""
+    """The user's cache folder for talkcodec (XDG_CACHE_HOME, or the platform's custom). OSError for a user without one,
+    as programs in containers are."""
     if base := os.environ.get("XDG_CACHE_HOME"):
         return Path(base) / "talkcodec"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "talkcodec"
+        return Path(os.environ.get("LOCALAPPDATA") or _home()) / "talkcodec"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "talkcodec"
-    return Path.home() / ".cache" / "talkcodec"
+        return _home() / "Library" / "Caches" / "talkcodec"
+    return _home() / ".cache" / "talkcodec"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise FileNotFoundError("this user has no home folder; XDG_CACHE_HOME can name one for them") from error
 
 
 class GraphCache:

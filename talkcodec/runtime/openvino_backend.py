@@ -26,7 +26,7 @@ from talkcodec.runtime import quantise
 from talkcodec.runtime.cache import GraphCache, cache_directory
 from talkcodec.types import FloatArray, Motion, Picture
 
-__all__ = ["Graph", "OpenVINOBackend", "kept"]
+__all__ = ["Graph", "OpenVINOBackend", "kept", "save_graph"]
 
 logger = logging.getLogger(__name__)
 
@@ -127,9 +127,7 @@ class OpenVINOBackend:
             samples = quantise.collect_samples(clips, file.config.picture_size, detect, encode_reference)
             for name in quantise.QUANTISED:
                 graph = self._core.read_model(self._folders[name] / f"{name}.xml")
-                openvino.save_model(
-                    quantise.quantise(graph, samples[name]), folder / f"{name}.xml", compress_to_fp16=False
-                )
+                save_graph(quantise.quantise(graph, samples[name]), folder / f"{name}.xml")
 
         return kept((*key, *int8), build)
 
@@ -162,7 +160,7 @@ def kept(key: tuple[str, ...], build: Callable[[Path], None]) -> tuple[Path, _Te
     try:
         return GraphCache(cache_directory() / "openvino").entry(key, build), None
     except OSError as error:
-        logger.warning("cannot keep converted graphs in %s (%s): each start converts anew", cache_directory(), error)
+        logger.warning("cannot keep converted graphs (%s): each start converts anew", error)
         temporary = tempfile.TemporaryDirectory(prefix="talkcodec-")
         build(Path(temporary.name))
         return Path(temporary.name), temporary
@@ -181,7 +179,15 @@ def _convert(file: ModelFile, folder: Path) -> None:
             warnings.simplefilter("ignore")  # of the tracer: shapes are meant to be constants
             traced = torch.jit.trace(make_graph(name, network), inputs, check_trace=False)  # type: ignore[no-untyped-call]
         graph = openvino.convert_model(traced, example_input=inputs, input=[list(x.shape) for x in inputs])
-        openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
+        save_graph(graph, folder / f"{name}.xml")
+
+
+def save_graph(graph: openvino.Model, path: Path) -> None:
+    """Write a graph and its weights, as they are. Raises OSError where the disk is full, say."""
+    try:
+        openvino.save_model(graph, path, compress_to_fp16=False)
+    except RuntimeError as error:  # all that OpenVINO has for it
+        raise OSError(f"cannot write {path}: {error}") from error
 
 
 def _to_bytes(prediction: Any) -> Any:

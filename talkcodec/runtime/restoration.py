@@ -157,6 +157,7 @@ def _convert(label: "Label", folder: Path) -> None:
     import torch
 
     from talkcodec.model.restoration_files import load_restoration
+    from talkcodec.runtime.openvino_backend import save_graph
     from talkcodec.runtime.restoration_graphs import example_inputs
 
     logger.info("converting %s for OpenVINO, once", label.path.stem)
@@ -167,4 +168,4 @@ def _convert(label: "Label", folder: Path) -> None:
             warnings.simplefilter("ignore")  # of the tracer: shapes are meant to be constants
             traced = torch.jit.trace(_graph(name, network), inputs, check_trace=False)  # type: ignore[no-untyped-call]
         graph = openvino.convert_model(traced, example_input=inputs, input=[list(x.shape) for x in inputs])
-        openvino.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
+        save_graph(graph, folder / f"{name}.xml")

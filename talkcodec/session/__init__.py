@@ -6,6 +6,7 @@ No I/O and no clock: messages and times go in, messages and frames to show come 
 from talkcodec.session.handshake import FEATURE_AUDIO, bye_for
 from talkcodec.session.jitter_buffer import PlayedFrames, PlayoutConfig, Shown
 from talkcodec.session.limits import Limits
+from talkcodec.session.load import LoadControl
 from talkcodec.session.outgoing import Outgoing
 from talkcodec.session.rate import RateConfig, SendPlan
 from talkcodec.session.receiver import Receiver, ReceiverConfig, ReceiverCounts
@@ -14,6 +15,7 @@ from talkcodec.session.sender import Sender, SenderConfig, SenderCounts
 __all__ = [
     "FEATURE_AUDIO",
     "Limits",
+    "LoadControl",
     "Outgoing",
     "PlayedFrames",
     "PlayoutConfig",

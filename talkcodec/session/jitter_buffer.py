@@ -1,6 +1,7 @@
 """What to show at each instant: the jitter buffer, interpolation, concealment, and the count of all three.
 
-Frames are shown on a regular grid of media time, whatever the rate of motion units. For each grid point:
+Frames are shown on a regular grid of media time, whatever the rate of motion units: that of the captured frames, or
+every second, third, ... of them where generating is slow. For each grid point:
 
     exact       its own unit arrived in time, or it lies between two units that follow each other
                 (motion sent at a lower rate on purpose, interpolated)
@@ -69,13 +70,15 @@ class Shown(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class PlayedFrames:
-    """Running counts. `exact` includes `interpolated`; `late` units arrived after their frame was shown."""
+    """Running counts. `exact` includes `interpolated`; `late` units arrived after their frame was shown; `left_out`:
+    captured frames that were not shown because one in `JitterBuffer.every` is."""
 
     exact: int = 0
     concealed: int = 0
     frozen: int = 0
     interpolated: int = 0
     late: int = 0
+    left_out: int = 0
 
     @property
     def shown(self) -> int:
@@ -91,6 +94,7 @@ class JitterBuffer(Generic[T]):
 
     def __init__(self, config: PlayoutConfig) -> None:
         self._config = config
+        self.every = 1  # of so many captured frames one is shown
         self._clock = PlayoutClock(config.minimum_delay_ms, config.maximum_delay_ms)
         self._restart()
         self._counts = PlayedFrames()
@@ -101,6 +105,7 @@ class JitterBuffer(Generic[T]):
         self._waiting: OrderedDict[int, TimedMotion[T]] = OrderedDict()  # by ticks, kept sorted
         self._past: tuple[tuple[int, TimedMotion[T]], ...] = ()  # up to two newest units that are due
         self._next: int | None = None
+        self._open = 0  # the first frame that is neither shown nor left out
         self._strangers = 0
 
     @property
@@ -135,9 +140,9 @@ class JitterBuffer(Generic[T]):
         self._strangers = 0
         self._clock.observe(ticks, self._needed(ticks, unit), now_ms)
         if self._next is None:
-            self._next = ticks
+            self._next = self._open = ticks
         half = self._config.period_ticks // 2
-        if ticks < self._next - half:
+        if ticks < self._open - half:
             self._counts = replace(self._counts, late=self._counts.late + 1)
             self._remember(ticks, unit)
             return False
@@ -194,11 +199,13 @@ class JitterBuffer(Generic[T]):
         if self._next is None or now_ms < self._clock.deadline_ms(self._next):
             return None
         period = self._config.period_ticks
-        behind = int((now_ms - self._clock.deadline_ms(self._next)) * CLOCK_HZ / 1000) // period
-        if behind:
-            self._counts = replace(self._counts, frozen=self._counts.frozen + behind)
-            self._next += behind * period
-        ticks, self._next = self._next, self._next + period
+        step = self.every * period
+        behind = int((now_ms - self._clock.deadline_ms(self._next)) * CLOCK_HZ / 1000) // step
+        count = self._counts
+        left_out = count.left_out + (self.every - 1) * (behind + 1)
+        self._counts = replace(count, frozen=count.frozen + behind, left_out=left_out)
+        ticks = self._next + behind * step
+        self._next, self._open = ticks + step, ticks + period
         while self._waiting:
             first = next(iter(self._waiting))
             if first >= ticks + (period + 1) // 2:

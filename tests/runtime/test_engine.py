@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import openvino
 import pytest
 
 from talkcodec.errors import EngineError, ModelError
@@ -17,6 +18,7 @@ from talkcodec.model.config import FommNetworks, ModelConfig
 from talkcodec.model.files import save_model
 from talkcodec.model.network import build_network
 from talkcodec.runtime import Engine, open_engine
+from talkcodec.runtime.openvino_backend import save_graph
 from talkcodec.types import Drive, Motion, Picture
 
 MODEL = "untrained:tiny"
@@ -211,25 +213,39 @@ def test_auto_falls_back_to_torch_with_one_warning(
         open_engine(MODEL, "openvino")
 
 
-def test_without_a_writable_cache_the_engine_still_starts(
+@pytest.mark.parametrize("obstacle", ["no folder", "no home", "disk full"])
+def test_a_cache_that_cannot_be_written_costs_a_conversion_and_a_warning(
+    obstacle: str,
     openvino_engine: Engine,
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
 ) -> None:
+    """Regression: without a home, or on a full disk, the slower torch was taken."""
     (entry,) = (cache / "talkcodec" / "openvino").iterdir()
-    monkeypatch.setattr(
-        "talkcodec.runtime.openvino_backend._convert",
-        lambda file, folder: shutil.copytree(entry, folder, dirs_exist_ok=True),
-    )
-    (tmp_path / "file").write_text("not a folder")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+    def convert(file: object, folder: Path) -> None:
+        if obstacle == "disk full" and tmp_path in folder.parents:
+            save_graph(openvino.Core().read_model(entry / "detect.xml"), folder / "gone" / "detect.xml")
+        shutil.copytree(entry, folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr("talkcodec.runtime.openvino_backend._convert", convert)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if obstacle == "no folder":
+        (tmp_path / "talkcodec").write_text("not a folder")
+    elif obstacle == "no home":
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.delenv("HOME", raising=False)
+        monkeypatch.setattr("os.path.expanduser", lambda path: path)  # what it does for a user that is not known
     with caplog.at_level(logging.WARNING):
-        engine = open_engine(MODEL, "openvino", threads=1)
+        engine = open_engine(MODEL, threads=1)
+    assert engine.description.startswith("OpenVINO")
     picture = face_like(engine.config.picture_size)
     assert np.array_equal(engine.detect(picture).keypoints, openvino_engine.detect(picture).keypoints)
     assert any("cannot keep converted graphs" in record.getMessage() for record in caplog.records)
+    if obstacle == "disk full":
+        assert not any((tmp_path / "talkcodec" / "openvino").iterdir())
 
 
 def test_what_cannot_be_opened_is_named() -> None:
