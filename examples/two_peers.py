@@ -20,7 +20,7 @@ from talkcodec.sample import sample_path
 from talkcodec.types import Kind, PlayedPicture
 
 
-async def main(model: str = DEFAULT_MODEL, seconds: float = 5.0) -> None:
+async def main(model: str = DEFAULT_MODEL, pictures: int = 25) -> None:
     engine = open_engine(model)
     source = VideoFile(sample_path(), loop=True)
     shown: list[PlayedPicture] = []
@@ -34,15 +34,15 @@ async def main(model: str = DEFAULT_MODEL, seconds: float = 5.0) -> None:
     await asyncio.gather(sender.agreed.wait(), viewer.agreed.wait())
     feed = SourceFeed(source, sender.push, None)
     feed.start()
-    await asyncio.sleep(seconds)
+    while sum(picture.kind is Kind.EXACT for picture in shown) < pictures and not any(call.done() for call in calls):
+        await asyncio.sleep(0.1)
     feed.close()
     await sender.say_bye()
     await asyncio.gather(*calls)
     await asyncio.gather(sender.close(), viewer.close())
 
-    exact = sum(picture.kind is Kind.EXACT for picture in shown)
-    traffic = sender.link.transport.traffic
-    print(f"{len(shown)} pictures shown, {exact} of them exact; {8e-3 * traffic.wire_up_bytes / seconds:.1f} kbit/s up")
+    up_bytes = sender.link.transport.traffic.wire_up_bytes
+    print(f"{len(shown)} pictures shown, at least {pictures} of them exact, from {up_bytes} bytes on the wire")
 
 
 if __name__ == "__main__":
