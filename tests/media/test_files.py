@@ -95,7 +95,7 @@ def test_every_iteration_begins_at_the_beginning(tmp_path: Path) -> None:
 
 
 def test_every_iteration_says_what_failed_in_it(tmp_path: Path) -> None:
-    """Regression: a reader that had failed in one iteration was silent, and empty, in the next."""
+    """Regression: the next iteration went on where the one before had failed, and found nothing."""
     path = film(tmp_path / "film.mp4", greys(160), options={"bf": "0", "g": "1"})
     with MediaReader(damage(path, *range(10, 120))) as reader:
         for _ in range(2):
