@@ -174,9 +174,7 @@ class Conversation:
         if self._phase is Phase.ENDED:
             raise BusyError("they have hung up")
         if self.call is not None:
-            if self.call.peer.silent_s < self.options.takeover_s:
-                raise BusyError("a call is going on")
-            logger.warning("the caller before fell silent; a new one takes over")
+            self.call.peer.give_way(self.options.takeover_s)
             await self._stop()
         call = Talk(self._engine, self.options, self.stage)
         answer = await call.connection.answer(offer)

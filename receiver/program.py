@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from talkcodec.command.console import interruptible, status_display
 from talkcodec.command.exits import ExitCode, exit_code_of, tell
-from talkcodec.errors import BusyError, TalkcodecError
+from talkcodec.errors import TalkcodecError
 from talkcodec.media.sinks import Sink
 from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.peer import Peer, Receives
@@ -84,9 +84,7 @@ class ReceiveProgram:
 
     async def _offer(self, offer: str) -> str:
         if self.peer is not None:
-            if self.peer.silent_s < self.options.takeover_s:
-                raise BusyError("a call is going on")
-            logger.warning("the caller before fell silent; a new one takes over")
+            self.peer.give_way(self.options.takeover_s)
             await self.end_call()
         connection = WebRtcConnection(self.options.ice_servers)
         receives = Receives(self.sink.show, lambda sound, due_s: self.sink.play(sound))

@@ -1,5 +1,6 @@
 """How every program ends: exit codes, and errors as one sentence. Light, so that --help is quick."""
 
+import errno
 import logging
 import sys
 from enum import IntEnum
@@ -75,3 +76,7 @@ def run_app(app: typer.Typer) -> None:
         app()
     except TalkcodecError as error:
         sys.exit(tell(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.exit(tell(MediaError(f"the disk is full, or that to which the output goes: {error.strerror}")))

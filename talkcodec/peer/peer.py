@@ -7,6 +7,7 @@ A program supplies source, sink and policy. A direction that is left out costs n
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from aiortc import MediaStreamTrack
 
 from talkcodec.bitstream import Bye, Hello, KeyframeRequest
 from talkcodec.codec import hello_for
+from talkcodec.errors import BusyError
 from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.hello import same_clock, with_extras
 from talkcodec.peer.link import Link
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from talkcodec.runtime import Engine
 
 __all__ = ["Connection", "Peer", "Receives", "Sends"]
+
+logger = logging.getLogger(__name__)
 
 _WISH = 4  # KeyframeRequest.reason: a person asked
 _PIECE_ENVELOPE_BYTES = 100
@@ -167,6 +171,13 @@ class Peer:
         for end in (self.sending, self.receiving):  # not yet closed when the link never ran
             if end is not None:
                 await asyncio.to_thread(end.close)
+
+    def give_way(self, silent_s: float) -> None:
+        """Somebody else is calling: they may take over from a peer that was silent for so long, a sender that was
+        started again, say. Raises BusyError before that."""
+        if self.silent_s < silent_s:
+            raise BusyError("a call is going on")
+        logger.warning("the caller before fell silent; a new one takes over")
 
     def push(self, picture: Picture, captured_s: float) -> None:
         """A captured frame (H, W, 3) and its time on the monotonic clock. From any thread."""

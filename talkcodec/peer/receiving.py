@@ -56,6 +56,7 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         self._on_picture = on_picture
         self._same_clock = same_clock
         self._last: Picture | None = None
+        self.generated = 0
         self.generate_ms = Percentiles()
         self.latency_ms = Percentiles(1024)
         self.keyframe_ready_s: float | None = None
@@ -108,6 +109,7 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         started_s = time.monotonic()
         if kind is not Kind.FROZEN:
             self._last = self._decoder.generate(shown.reference, shown.drive)
+            self.generated += 1
             self.generate_ms.add((time.monotonic() - started_s) * 1000)
         if self._last is None:
             return

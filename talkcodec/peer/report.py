@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 class CallStats:
     """One second of a call. Rates in kbit/s; "wire" includes IP, UDP, DTLS, SCTP and RTP, up is away from here.
 
-    fps: units sent, or frames shown that were neither frozen nor dropped. shown_fps: frames a second that are to be
+    fps: units sent, or pictures generated and shown. shown_fps: frames a second that are to be
     shown, fewer than captured where generating is slow; left_out: captured frames that were not shown for that.
     first_timestamp: 90 kHz time of the source's start (sender) or of the first picture shown (receiver).
     None: not known on this side, or not yet.
@@ -86,7 +86,7 @@ class CallMeter:
             )  # fmt: skip
         if receiving is not None:
             session, played = receiving.session, receiving.session.played
-            frames = played.shown - played.frozen - receiving.dropped_frames
+            frames = receiving.generated
             values.update(
                 loss=self._new_loss(session.counts.units, session.counts.lost),
                 keyframe_age_s=_age(receiving.keyframe_ready_s, now_s), keyframe_bytes=session.counts.keyframe_bytes,

@@ -111,7 +111,10 @@ async def until(tab: Tab, expression: str) -> None:
 
 
 async def grab(tab: Tab, selector: str = "#peer") -> Picture:
+    """What is shown there; (0, 0, 3) as long as there is nothing."""
     data = base64.b64decode((await tab.js(GRAB % selector)).split(",")[1])
+    if not data:
+        return np.zeros((0, 0, 3), np.uint8)
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1])
 
 

@@ -51,6 +51,15 @@ def test_programs_take_the_same_options_for_the_same_things() -> None:
         assert send[name].default == receive[name].default, name
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_output_that_nothing_more_goes_into_is_one_sentence() -> None:
+    command = [sys.executable, "-m", "talkcodec.cli", "model", "list"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == ExitCode.FAILED
+    assert re.fullmatch("talkcodec: the disk is full.*\n", done.stderr)
+
+
 @pytest.mark.parametrize("command", ["encode", "send", "call"])
 def test_help_shows_the_defaults_of_the_configurations(command: str) -> None:
     said = CliRunner().invoke(app, [command, "--help"]).output

@@ -9,6 +9,7 @@ import av
 import numpy as np
 
 from talkcodec.media import OPUS_RATE_HZ, SoundPacket
+from talkcodec.picture.av1 import keep_scheduling
 from talkcodec.types import Picture
 
 RED, GREEN, BLUE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)
@@ -55,7 +56,7 @@ def film(
 ) -> Path:
     """A video file. times: of the frames, in frame periods. colour: arguments of `reformat`; more: adds tracks, and
     returns what writes them."""
-    with av.open(str(path), "w", options=container or {}) as out:
+    with keep_scheduling(), av.open(str(path), "w", options=container or {}) as out:
         stream: Any = out.add_stream(codec, rate=fps)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt, stream.options = pixels, options or {}

@@ -94,6 +94,20 @@ def test_every_iteration_begins_at_the_beginning(tmp_path: Path) -> None:
         assert len(list(reader)) == len(list(reader)) == 10
 
 
+def test_every_iteration_says_what_failed_in_it(tmp_path: Path) -> None:
+    """Regression: the next iteration went on where the one before had failed, and found nothing."""
+    path = film(tmp_path / "film.mp4", greys(160), options={"bf": "0", "g": "1"})
+    with MediaReader(damage(path, *range(10, 120))) as reader:
+        for _ in range(2):
+            assert len(list(reader)) == 10
+            assert "read up to 0.36 s" in str(reader.problem)
+    nothing = film(tmp_path / "nothing.mp4", greys(9), options={"bf": "0", "g": "1"})
+    with MediaReader(damage(nothing, *range(9))) as reader:
+        for _ in range(2):
+            with pytest.raises(MediaError, match="holds no frame"):
+                list(reader)
+
+
 @pytest.mark.parametrize(
     "name", ["a:b.mp4", "http:x.mp4", "p%03d.mp4", "-.mp4", "x y#?&.mp4", "grüße 谈话.mp4", os.fsdecode(b"caf\xe9.mp4")]
 )
