@@ -32,7 +32,7 @@ CLIPS ?= ../shared/data/val
 STRIP ?= grid-swiz3n_01
 results: venv
 	mkdir -p eval-out
-	$(BIN)/python -m eval rd $(CLIPS) -o eval-out/results.jsonl --frames 100 --processes 2
+	$(BIN)/python -m eval rd $(CLIPS) -o eval-out/results.jsonl --frames 250 --processes 2
 	$(BIN)/python -m eval report eval-out/results.jsonl -o eval-out/report.html --clips $(CLIPS) \
 		$(if $(STRIP),--strip $(STRIP)) --markdown docs/results.md --figures docs/results \
 		--command "make results CLIPS=$(CLIPS)"

@@ -75,7 +75,7 @@ class Point:
                 if value and quality:
                     words.append(f"{value:g} kbit/s")
             elif name in ("crf", "quality"):
-                if quality:
+                if quality and not (self.codec == "talkcodec" and self["kbps"]):
                     words.append("true keyframe" if value == -1 else f"{name} {value}")
             elif name == "rtt" and value != -1:
                 words.append(f"call, round trip {value} ms")
