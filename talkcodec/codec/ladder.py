@@ -36,7 +36,7 @@ LADDER = (
 )
 """From the bottom up."""
 
-_LAST = Step(0, Rung.HYBRID, 96, 6.25, 0, 10)
+_LAST = (Step(0, Rung.HYBRID, 96, 6.25, 0, 10), Step(0, Rung.HYBRID, 80, 5, 0, 10))
 """The hybrid rung at its cheapest: where no other step of it meets the rate, as in short recordings."""
 
 KEYFRAME_SHARE = 0.15
@@ -84,7 +84,7 @@ def cheaper(config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
 
     The hybrid rung has the lower steps of the ladder; the video rung keeps its size and takes fewer pictures a second.
     """
-    lower = [step for step in (*LADDER, _LAST) if step.rung is Rung.HYBRID]
+    lower = [step for step in (*LADDER, *_LAST) if step.rung is Rung.HYBRID]
     found: list[EncoderConfig] = []
     for step in sorted(lower, key=lambda s: s.size**2 * s.fps, reverse=True):
         base, still = _base_of(step, picture_size), min(config.still_quality, step.still_quality)

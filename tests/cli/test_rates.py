@@ -57,7 +57,7 @@ def test_a_rate_is_met(name: str, kbps: float, sample: Path, tmp_path: Path) -> 
     code, said, errors = run("encode", clip, out, "--bitrate", kbps, "--model", "lite-256", "--audio-kbps", 0)
     assert code == 0, errors
     assert f"{SECONDS * 25} frames" in said
-    assert ("video rung" if kbps >= 18 else "hybrid rung") in said
+    assert ("video rung" if kbps >= 22 else "hybrid rung") in said
     assert rate_of(out, SECONDS) == pytest.approx(kbps, rel=TOLERANCE)
 
 

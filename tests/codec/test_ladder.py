@@ -70,10 +70,10 @@ def test_a_keyframe_quality_that_was_given_is_kept() -> None:
 def test_cheaper_steps_of_each_rung() -> None:
     hybrid = cheaper(config_for_rate(12_000, CONFIG, 256), 256)
     assert [(c.base.size, c.base.fps, c.still_quality) for c in hybrid] == [
-        (128, 8.34, 30), (96, 8.34, 25), (96, 6.25, 10),
+        (128, 8.34, 30), (96, 8.34, 25), (96, 6.25, 10), (80, 5, 10),
     ]  # fmt: skip
     video = cheaper(config_for_rate(40_000, CONFIG, 256), 256)
-    assert [(c.base.size, c.base.fps) for c in video] == [(256, 12.5), (256, 8.34), (256, 6.25)]
+    assert [(c.base.size, c.base.fps) for c in video] == [(256, 12.5), (256, 8.34), (256, 6.25), (256, 5)]
     assert cheaper(hybrid[-1], 256) == []
 
 
