@@ -291,7 +291,7 @@ def _layer_bundle(f: list[wire.Value]) -> MotionBundle:
     if len(raw) % 3:
         raise BitstreamError("the units of a bundle are a time, a layer and a payload each; the last is not whole")
     layers = [Layer(wire.integer(value, 0, max(Layer), "layer")) for value in raw[1::3]]
-    if Layer.BASE not in layers:
+    if all(layer is Layer.MOTION for layer in layers):
         raise BitstreamError("a bundle of motion alone is a message of type 4")
     return _bundle_of(f, layers, raw[::3], raw[2::3])
 
