@@ -139,7 +139,7 @@ def test_modules_that_are_run_exist(document: Path) -> None:
 
 
 def test_commands_and_their_options_exist(document: Path) -> None:
-    if document.name == "results.md":
+    if document.name in ("results.md", "results-motion.md"):
         return  # made by the evaluation: what stands in backticks there are names of points
     wrong = []
     for program, rest in commands(document.read_text(encoding="utf-8")):
