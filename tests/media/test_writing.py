@@ -32,6 +32,8 @@ with MediaWriter(Path(sys.argv[1]), 96, 64, sound={sound}) as writer:
             if {speaking}:
                 writer.write_sound(packet)
             packet = next(packets)
+    if signal.{signal} is not signal.SIGKILL:
+        signal.signal(signal.{signal}, signal.SIG_DFL)  # under nohup it would be ignored
     os.kill(os.getpid(), signal.{signal})
 """
 
