@@ -31,8 +31,8 @@ from talkcodec.model.restoration import Prepared, RestorationNetwork
 from talkcodec.model.restoration_files import load_restoration
 from talkcodec.picture import open_still
 from talkcodec.runtime.restoration import open_restorer
-from talkcodec.runtime.restorer import Blend, Restorable, Restorer
-from talkcodec.training.restoration.samples import Moment, Stream, moment, open_flows, reduce_keyframe
+from talkcodec.runtime.restorer import Blend, Restorable, Restorer, reduced_grey
+from talkcodec.training.restoration.samples import Moment, Stream, moment
 from talkcodec.training.restoration.streams import StreamSettings, code_stream
 from talkcodec.types import Base, Picture
 
@@ -104,13 +104,13 @@ def rates(
     yield {"codec": "truth", "crf": 0, "fps": 25.0, "kbps": 0.0}, truth
     still = open_still("av1")
     keyframe = still.decode(still.encode(truth[0], 45), 256)
-    reduced, finder = reduce_keyframe(keyframe), open_flows()
+    reduced = reduced_grey(keyframe)
     for crf in CRFS:
         if restorers:
             settings = StreamSettings(128, crf, 2, "vp9", 1)
             pictures, kbps = code(np.stack(truth), settings)
             stream = Stream(settings, pictures)
-            moments = [moment(stream, frame, reduced, finder) for frame in range(len(truth))]
+            moments = [moment(stream, frame, reduced) for frame in range(len(truth))]
         for name, restore in restorers.items():
             shown = [restore(now, keyframe) for now in moments]
             yield {"codec": name, "crf": crf, "fps": 12.5, "kbps": kbps}, shown

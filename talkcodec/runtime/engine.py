@@ -104,7 +104,7 @@ class Engine:
     def find_flow(self, reference: Reference, base: Picture) -> FloatArray:
         """Where in the reference a base picture (h, h, 3) uint8 finds its places, as Base.flow."""
         self._check_reference(reference)
-        return find_flow(base, self._restorable(reference))
+        return find_flow(base, self._restorable(reference).grey)
 
     def _restored(self, reference: Reference, base: Base) -> Picture:
         size = self.config.picture_size

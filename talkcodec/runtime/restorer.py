@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from talkcodec.types import Base, FloatArray, Picture
 
-__all__ = ["Blend", "Restorable", "Restorer", "find_flow"]
+__all__ = ["Blend", "Restorable", "Restorer", "find_flow", "reduced_grey"]
 
 _TOLERANCE = 20.0
 """Difference of base and reference, of 255, at which the reference's share has fallen to 1 / e."""
@@ -69,15 +69,16 @@ class Blend:
         return np.asarray(np.clip(np.rint(mixed), 0, 255), dtype=np.uint8)
 
 
-def find_flow(base: Picture, reference: Restorable) -> FloatArray:
-    """Where in the reference each place of a base picture (h, h, 3) is found, as Base.flow (DIS optical flow).
+def find_flow(base: Picture, reduced: npt.NDArray[np.uint8]) -> FloatArray:
+    """Where in a reference each place of a base picture (h, h, 3) is found, as Base.flow (DIS optical flow).
 
-    3 ms on one thread (Kroeger et al., ECCV 2016).
+    reduced: of the reference, as `reduced_grey` makes it. 3 ms on one thread (Kroeger et al., ECCV 2016). The network
+    is trained with flows from here too.
     """
-    half = reference.grey.shape[0]
+    half = reduced.shape[0]
     grey = cv2.cvtColor(np.ascontiguousarray(_sized(base, half)), cv2.COLOR_RGB2GRAY)
     finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    found = finder.calc(grey, reference.grey, None)  # type: ignore[call-overload]
+    found = finder.calc(grey, reduced, None)  # type: ignore[call-overload]
     return np.ascontiguousarray(found.transpose(2, 0, 1), dtype=np.float32) / np.float32(half / 2)
 
 

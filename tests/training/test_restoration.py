@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ import torch
 from talkcodec.errors import ConfigError, MediaError, ModelError
 from talkcodec.model.restoration_config import RestorationConfig
 from talkcodec.model.restoration_files import load_restoration
+from talkcodec.runtime.restorer import reduced_grey
 from talkcodec.sample import sample_path
 from talkcodec.training.command import train
 from talkcodec.training.config import load_config
@@ -26,8 +28,6 @@ from talkcodec.training.restoration.samples import (
     Stream,
     load_coded,
     moment,
-    open_flows,
-    reduce_keyframe,
 )
 from talkcodec.training.restoration.streams import StreamSettings, add_streams, code_stream
 from talkcodec.training.restoration.trainer import RestorationTrainer
@@ -96,9 +96,9 @@ def test_streams_are_what_a_receiver_decodes(cache: Path, clips: list[CodedClip]
 
 def test_between_two_base_pictures_their_mean_is_known(clips: list[CodedClip]) -> None:
     keyframe = np.array(clips[0].clip.keyframes[0])
-    reduced = reduce_keyframe(keyframe)
+    reduced = cv2.resize(keyframe, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     stream = Stream(StreamSettings(32, 50, 4), np.stack([reduced, np.full_like(reduced, 128)]))
-    first, quarter, last = (moment(stream, frame, reduced, open_flows()) for frame in (0, 1, 4))
+    first, quarter, last = (moment(stream, frame, reduced_grey(keyframe)) for frame in (0, 1, 4))
     assert np.abs(first.flow).max() < 0.02  # the keyframe itself
     np.testing.assert_allclose(quarter.base, 0.75 * first.base + 0.25 * last.base, atol=1e-4)
     np.testing.assert_allclose(quarter.flow, 0.75 * first.flow + 0.25 * last.flow, atol=1e-6)
@@ -106,9 +106,9 @@ def test_between_two_base_pictures_their_mean_is_known(clips: list[CodedClip]) -
 
 def test_flow_points_from_the_base_into_the_keyframe(clips: list[CodedClip]) -> None:
     keyframe = np.array(clips[0].clip.keyframes[0])
-    reduced = reduce_keyframe(keyframe)
+    reduced = cv2.resize(keyframe, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     moved = np.roll(reduced, 2, axis=1)  # two pixels to the right
-    flow = moment(Stream(StreamSettings(32, 50, 1), moved[None]), 0, reduced, open_flows()).flow
+    flow = moment(Stream(StreamSettings(32, 50, 1), moved[None]), 0, reduced_grey(keyframe)).flow
     assert np.median(flow[0, 8:-8, 8:-8]) == pytest.approx(-2 / 16, abs=0.05)
 
 

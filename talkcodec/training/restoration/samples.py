@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from talkcodec.errors import MediaError
+from talkcodec.runtime.restorer import find_flow, reduced_grey
 from talkcodec.training.data import Clip, keyframe_positions, load_cache
 from talkcodec.training.restoration.config import RestorationTraining
 from talkcodec.training.restoration.streams import StreamSettings
@@ -25,12 +26,9 @@ __all__ = [
     "Part",
     "Samples",
     "Stream",
-    "base_flow",
     "enlarge_base",
     "load_coded",
     "moment",
-    "open_flows",
-    "reduce_keyframe",
 ]
 
 NEAR_FRAMES = 25
@@ -98,17 +96,6 @@ def load_coded(cache: Path) -> list[CodedClip]:
     return coded
 
 
-def open_flows() -> cv2.DISOpticalFlow:
-    """Dense inverse search (Kroeger et al., ECCV 2016) as the receiver has it; for one thread."""
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-
-
-def reduce_keyframe(keyframe: Picture) -> Picture:
-    """Half its size, for the flow."""
-    half = keyframe.shape[0] // 2
-    return np.asarray(cv2.resize(keyframe, (half, half), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
 def enlarge_base(picture: Picture, size: int) -> Picture:
     """A decoded base picture at the size at which the network takes it."""
     if picture.shape[0] == size:
@@ -116,24 +103,20 @@ def enlarge_base(picture: Picture, size: int) -> Picture:
     return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
-def base_flow(base: Picture, reduced_keyframe: Picture, flows: cv2.DISOpticalFlow) -> npt.NDArray[np.float32]:
-    """How far from each base pixel its like lies in the keyframe reduced to the same size: (2, s, s), half pictures."""
-    grey = [cv2.cvtColor(np.ascontiguousarray(p), cv2.COLOR_RGB2GRAY) for p in (base, reduced_keyframe)]
-    offsets = flows.calc(grey[0], grey[1], None)  # type: ignore[call-overload]
-    return np.ascontiguousarray(offsets.transpose(2, 0, 1) * (2 / base.shape[0]), dtype=np.float32)
+def moment(stream: Stream, frame: int, reduced: npt.NDArray[np.uint8]) -> Moment:
+    """What is known at a frame: its own base picture, or both neighbours' mean, weighted by their nearness in time.
 
-
-def moment(stream: Stream, frame: int, reduced_keyframe: Picture, flows: cv2.DISOpticalFlow) -> Moment:
-    """What is known at a frame: its own base picture, or both neighbours' mean, weighted by their nearness in time."""
+    reduced: of the keyframe, as `reduced_grey` makes it.
+    """
     number, within = divmod(frame, stream.settings.every)
     share = within / stream.settings.every
-    size = reduced_keyframe.shape[0]
+    size = reduced.shape[0]
     base = enlarge_base(stream.pictures[number], size)
-    flow = base_flow(base, reduced_keyframe, flows)
+    flow = find_flow(base, reduced)
     if not share:
         return Moment(base.astype(np.float32), flow)
     after = enlarge_base(stream.pictures[number + 1], size)
-    flow_after = base_flow(after, reduced_keyframe, flows)
+    flow_after = find_flow(after, reduced)
     mean = (1 - share) * base.astype(np.float32) + share * after.astype(np.float32)
     return Moment(mean, (1 - share) * flow + share * flow_after)
 
@@ -152,7 +135,6 @@ class Samples:
             by_identity.setdefault(clip.clip.identity, []).append(clip)
         self.identities = list(by_identity.values())
         self.config, self.rank = config, rank
-        self.flows = open_flows()
 
     def batch(self, step: int, size: int, side: int) -> Batch:
         """Batch number `step`: `size` parts of `side` x `side` pixels; size is a multiple of `each`."""
@@ -165,7 +147,7 @@ class Samples:
             keyframe = np.array(coded.clip.keyframes[chosen])
             position = int(keyframe_positions(len(coded.clip.frames), len(coded.clip.keyframes))[chosen])
             mirrored = bool(random.random() < 0.5)
-            reduced = reduce_keyframe(keyframe)
+            reduced = reduced_grey(keyframe)
             for _ in range(self.config.each):
                 part = self._part(coded, position, reduced, side, random)
                 parts.append(_mirrored(part) if mirrored else part)
@@ -173,10 +155,17 @@ class Samples:
         columns = [np.stack(column) for column in zip(*parts, strict=True)]
         return Batch(np.stack(keyframes), Part(*columns))
 
-    def _part(self, coded: CodedClip, position: int, reduced: Picture, side: int, random: np.random.Generator) -> Part:
+    def _part(
+        self,
+        coded: CodedClip,
+        position: int,
+        reduced: npt.NDArray[np.uint8],
+        side: int,
+        random: np.random.Generator,
+    ) -> Part:
         stream = coded.streams[random.integers(len(coded.streams))]
         frame = self._frame(stream, position, random)
-        now = moment(stream, frame, reduced, self.flows)
+        now = moment(stream, frame, reduced)
         picture = coded.clip.frames[frame]
         whole = picture.shape[0]
         marks = np.full((68, 2), np.nan, np.float32)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from talkcodec.model.restoration import RestorationNetwork
+from talkcodec.runtime.restorer import reduced_grey
 from talkcodec.training.data import Clip
 from talkcodec.training.restoration.objective import pictures_to_tensor
-from talkcodec.training.restoration.samples import Stream, moment, open_flows, reduce_keyframe
+from talkcodec.training.restoration.samples import Stream, moment
 from talkcodec.training.restoration.streams import StreamSettings, code_stream
 from talkcodec.training.validate import picture_scores
 
@@ -61,10 +62,9 @@ class ValidationSet(NamedTuple):
 
 def validation_set(clips: list[Clip], settings: tuple[StreamSettings, ...] = SETTINGS) -> ValidationSet:
     """Every clip coded with each of the settings; two coded instants and two between, the keyframe the clip's first."""
-    finder = open_flows()
     which, moments, targets = [], [], []
     for number, clip in enumerate(clips):
-        reduced = reduce_keyframe(np.array(clip.keyframes[0]))
+        reduced = reduced_grey(np.array(clip.keyframes[0]))
         frames = clip.frames[:FRAMES]
         for setting in settings:
             stream = Stream(setting, code_stream(frames, setting).pictures)
@@ -72,7 +72,7 @@ def validation_set(clips: list[Clip], settings: tuple[StreamSettings, ...] = SET
             for coded in {last // 2, last}:
                 for frame in {coded * setting.every, max(0, coded * setting.every - setting.every // 2)}:
                     which.append(number)
-                    moments.append(moment(stream, frame, reduced, finder))
+                    moments.append(moment(stream, frame, reduced))
                     targets.append(frames[frame])
     return ValidationSet(
         pictures_to_tensor(np.stack([clip.keyframes[0] for clip in clips])),
