@@ -192,6 +192,18 @@ def test_the_command_line_and_the_codec_start_without_torch() -> None:
         assert run_python(f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))") == "[]", module
 
 
+def test_whoever_imports_openvino_keeps_it_from_reporting() -> None:
+    """Regression: the restoration network's runner imported it before anything that does."""
+    guard = "talkcodec.runtime.unreported"
+    wrong = []
+    for path in SOURCES:
+        found = sorted((line, module) for module, line in imports(path))
+        first = next((line for line, module in found if module.split(".")[0] == "openvino"), None)
+        if first is not None and not any(module == guard and line < first for line, module in found):
+            wrong.append(f"{path.relative_to(ROOT)}:{first}")
+    assert wrong == []
+
+
 def test_openvino_reports_nothing_to_its_makers() -> None:
     """Its converter sends telemetry unless the package for it is missing; ours pretends that it is."""
     code = """

@@ -8,9 +8,9 @@ import logging
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,10 @@ from talkcodec.runtime import quantise
 from talkcodec.runtime.cache import GraphCache, cache_directory
 from talkcodec.types import FloatArray, Motion, Picture
 
-__all__ = ["Graph", "OpenVINOBackend", "kept", "save_graph"]
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["Graph", "OpenVINOBackend", "compile_graphs", "convert_graphs", "kept", "save_graph", "version"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +83,7 @@ class OpenVINOBackend:
         self._generate = self._compile("generate")
         self._generate_float: Graph | None = None
         self._lock = threading.Lock()
-        number = openvino.get_version().split("-")[0]
+        number = version().split("-")[0]
         used = f", {threads} threads" if threads else ""
         self.description = f"OpenVINO {number}, {self._device}, {precision}{used}"
 
@@ -117,7 +120,7 @@ class OpenVINOBackend:
     def _quantised(self, file: ModelFile, calibration: Path | Sequence[Path] | None) -> tuple[Path, _Temporary]:
         """The folder of the int8 graphs. The key leaves NNCF's version out, so that a warm start does without NNCF."""
         clips = quantise.calibration_clips(calibration)
-        key = (file.hash.hex(), openvino.get_version(), talkcodec.__version__, FORMAT)
+        key = (file.hash.hex(), version(), talkcodec.__version__, FORMAT)
         int8 = ("int8", quantise.FORMAT, *quantise.QUANTISED, quantise.calibration_hash(clips))
 
         def build(folder: Path) -> None:
@@ -140,18 +143,32 @@ class OpenVINOBackend:
         # Of an int8 model it is the precision of what stays float.
         hint = "f32" if precision == "int8" else precision
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
-        if self._device == "CPU":
-            options["NUM_STREAMS"] = 1
-            # A pinned pool would bind detect and generate to the same cores when both run.
-            options["ENABLE_CPU_PINNING"] = False
-            if threads:
-                options["INFERENCE_NUM_THREADS"] = threads
-        return options
+        return options | (_cpu_options(threads) if self._device == "CPU" else {})
+
+
+def version() -> str:
+    """OpenVINO's."""
+    number: str = openvino.get_version()
+    return number
+
+
+def compile_graphs(paths: Sequence[Path], threads: int | None) -> list[Graph]:
+    """Graphs in single precision on the CPU, ready to run one after another."""
+    core = openvino.Core()
+    options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"} | _cpu_options(threads)
+    return [Graph(core.compile_model(path, "CPU", options)) for path in paths]
+
+
+def _cpu_options(threads: int | None) -> dict[str, Any]:
+    """What a graph is compiled with on the CPU, whatever its precision."""
+    # A pinned pool would bind graphs that run at the same time to the same cores.
+    options: dict[str, Any] = {"NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+    return options | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
 
 
 def _converted(file: ModelFile) -> tuple[Path, _Temporary]:
     return kept(
-        (file.hash.hex(), openvino.get_version(), talkcodec.__version__, FORMAT), lambda to: _convert(file, to)
+        (file.hash.hex(), version(), talkcodec.__version__, FORMAT), lambda to: _convert(file, to)
     )
 
 
@@ -167,17 +184,21 @@ def kept(key: tuple[str, ...], build: Callable[[Path], None]) -> tuple[Path, _Te
 
 
 def _convert(file: ModelFile, folder: Path) -> None:
-    import torch
-
     from talkcodec.runtime.graphs import example_inputs, make_graph
 
     logger.info("converting %s for OpenVINO, once", file.name)
     network = load_model(file.path or file.name).network
-    for name in CONVERTED:
-        inputs = example_inputs(name, network)
+    convert_graphs({name: (make_graph(name, network), example_inputs(name, network)) for name in CONVERTED}, folder)
+
+
+def convert_graphs(graphs: "Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]", folder: Path) -> None:
+    """Write torch modules, each with example inputs, as OpenVINO's graphs NAME.xml. Raises OSError."""
+    import torch
+
+    for name, (module, inputs) in graphs.items():
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the tracer: shapes are meant to be constants
-            traced = torch.jit.trace(make_graph(name, network), inputs, check_trace=False)  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(module, inputs, check_trace=False)  # type: ignore[no-untyped-call]
         graph = openvino.convert_model(traced, example_input=inputs, input=[list(x.shape) for x in inputs])
         save_graph(graph, folder / f"{name}.xml")
 

@@ -1,7 +1,6 @@
 """The restoration network, executed: by OpenVINO, or by torch where that does not run; else the untrained blend."""
 
 import logging
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,23 +85,14 @@ class OpenVINORestorer(_NetworkRestorer):
     """Converted once, and cached as the engine's graphs are."""
 
     def __init__(self, name_or_path: str | Path, threads: int | None) -> None:
-        import openvino
-
         from talkcodec.model.files import read_label
         from talkcodec.runtime import openvino_backend as backend
 
         label = read_label(name_or_path)
-        version = openvino.get_version()
+        version = backend.version()
         key = ("restoration", label.hash.hex(), version, FORMAT)
         folder, self._temporary = backend.kept(key, lambda to: _convert(label, to))
-        core = openvino.Core()
-        options: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,
-        }  # fmt: skip
-        if threads:
-            options["INFERENCE_NUM_THREADS"] = threads
-        graphs = [backend.Graph(core.compile_model(folder / f"{name}.xml", "CPU", options)) for name in _GRAPHS]
+        graphs = backend.compile_graphs([folder / f"{name}.xml" for name in _GRAPHS], threads)
         self._graphs = dict(zip(_GRAPHS, graphs, strict=True))
         self.description = f"{label.path.stem}, OpenVINO {version.split('-')[0]}"
 
@@ -153,19 +143,10 @@ def _graph(name: str, network: Any) -> "torch.nn.Module":
 
 
 def _convert(label: "Label", folder: Path) -> None:
-    import openvino
-    import torch
-
     from talkcodec.model.restoration_files import load_restoration
-    from talkcodec.runtime.openvino_backend import save_graph
+    from talkcodec.runtime.openvino_backend import convert_graphs
     from talkcodec.runtime.restoration_graphs import example_inputs
 
     logger.info("converting %s for OpenVINO, once", label.path.stem)
     network = load_restoration(label.path).network
-    for name in _GRAPHS:
-        inputs = example_inputs(name, network)
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the tracer: shapes are meant to be constants
-            traced = torch.jit.trace(_graph(name, network), inputs, check_trace=False)  # type: ignore[no-untyped-call]
-        graph = openvino.convert_model(traced, example_input=inputs, input=[list(x.shape) for x in inputs])
-        save_graph(graph, folder / f"{name}.xml")
+    convert_graphs({name: (_graph(name, network), example_inputs(name, network)) for name in _GRAPHS}, folder)
