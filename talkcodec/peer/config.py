@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from talkcodec.codec import EncoderConfig
+from talkcodec.codec import EncoderConfig, Rung
 from talkcodec.session import Limits, PlayoutConfig, RateConfig, ReceiverConfig, SenderConfig
 
 __all__ = ["LinkConfig", "PeerConfig"]
@@ -24,7 +24,8 @@ class PeerConfig:
     """The settings of all parts of a peer, each with its own docstring.
 
     lost_face_s: time without a face after which the last picture is kept alive, and a keyframe is sent when the face
-    is back.
+    is back. bitrate_bps: of the picture, keyframes and all included; None: as `encoder` says. rung: in which it is met,
+    None for the ladder's.
     """
 
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(acknowledged=True))
@@ -35,3 +36,5 @@ class PeerConfig:
     limits: Limits = field(default_factory=Limits)
     link: LinkConfig = field(default_factory=LinkConfig)
     lost_face_s: float = 1.0
+    bitrate_bps: float | None = None
+    rung: Rung | None = None
