@@ -46,6 +46,7 @@ class CallStats:
     lip_sync_ms_p95: float | None = None
     bundle: int | None = None
     motion_fps: float | None = None
+    rung: str | None = None
     units: int = 0
     lost: int = 0
     exact: int = 0
@@ -82,7 +83,7 @@ class CallMeter:
                 rtt_ms=counts.rtt_ms, loss=counts.loss, keyframe_age_s=_age(sending.keyframe_sent_s, now_s),
                 keyframe_bytes=counts.keyframe_bytes, encode_ms=sending.encode_ms.at(0.5), bundle=plan.bundle,
                 motion_fps=sending.config.sender.capture_fps / plan.every, units=counts.units_sent,
-                dropped_frames=sending.dropped_frames, face_visible=sending.face_visible,
+                dropped_frames=sending.dropped_frames, face_visible=sending.face_visible, rung=sending.rung.value,
             )  # fmt: skip
         if receiving is not None:
             session, played = receiving.session, receiving.session.played
@@ -172,7 +173,9 @@ def status_line(stats: CallStats) -> str:
         parts.append(f"exact/concealed/frozen {stats.exact}/{stats.concealed}/{stats.frozen}")
     if stats.shown_fps is not None and stats.left_out:
         parts.append(f"shows {stats.shown_fps:.3g} frames a second, as this machine can")
-    if stats.bundle is not None:
+    if stats.rung is not None:
+        parts.append(f"{stats.rung} rung")
+    if stats.bundle is not None and stats.rung == "motion":
         parts.append(f"{stats.bundle} units a message at {stats.motion_fps:g} fps")
     if stats.face_visible is False:
         parts.append("NO FACE")
