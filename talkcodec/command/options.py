@@ -143,9 +143,7 @@ MotionFpsOption: TypeAlias = Annotated[
 ]
 DelayOption: TypeAlias = Annotated[
     float,
-    _option(
-        _rate(lambda config: config.max_added_delay_ms), "--added-delay", help="Delay that bundling may add, ms."
-    ),
+    _option(_rate(lambda config: config.max_added_delay_ms), "--added-delay", help="Delay that bundling may add, ms."),
 ]
 
 IceServerOption: TypeAlias = Annotated[

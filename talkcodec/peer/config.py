@@ -1,8 +1,10 @@
 """What may be set on a peer: one place for both directions; what belongs to an absent direction is not looked at."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from talkcodec.codec import EncoderConfig
+from talkcodec.peer.sound import SoundConfig
 from talkcodec.session import Limits, PlayoutConfig, RateConfig, ReceiverConfig, SenderConfig
 
 __all__ = ["LinkConfig", "PeerConfig"]
@@ -23,6 +25,8 @@ class LinkConfig:
 class PeerConfig:
     """The settings of all parts of a peer, each with its own docstring.
 
+    carrier: what motion and reports ride on: "data-channel", "sound" (the padding of the sound's packets), or "auto":
+    the sound where we send it and the peer reads it, since its headers are paid for.
     lost_face_s: time without a face after which the last picture is kept alive, and a keyframe is sent when the face
     is back.
     """
@@ -34,4 +38,6 @@ class PeerConfig:
     playout: PlayoutConfig = field(default_factory=PlayoutConfig)
     limits: Limits = field(default_factory=Limits)
     link: LinkConfig = field(default_factory=LinkConfig)
+    sound: SoundConfig = field(default_factory=SoundConfig)
+    carrier: Literal["auto", "data-channel", "sound"] = "auto"
     lost_face_s: float = 1.0

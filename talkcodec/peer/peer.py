@@ -26,9 +26,10 @@ from talkcodec.peer.receiving import ReceivingEnd
 from talkcodec.peer.selfview import MirroredEnd
 from talkcodec.peer.sending import Cropper, SendingEnd
 from talkcodec.peer.sound import OutgoingSound, SoundReceiver
-from talkcodec.session import FEATURE_AUDIO
+from talkcodec.session import FEATURE_AUDIO, FEATURE_READS_PADDING
 from talkcodec.transport.boundary import Transport
-from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound
+from talkcodec.transport.with_sound import WithSound
+from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound, SoundArray
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
@@ -52,10 +53,8 @@ class Connection(Protocol):
         """For messages."""
         ...
 
-    def carry_sound(
-        self, sound: MediaStreamTrack | None, arrived: Callable[[MediaStreamTrack], None] | None
-    ) -> None:
-        """Our track, None for none, and who takes the peer's, None for nobody."""
+    def carry_sound(self, sound: MediaStreamTrack | None, arrived: Callable[[bytes, int, int], None] | None) -> None:
+        """Our track, None for none, and who takes the peer's packets (payload, RTP number, time), None for nobody."""
         ...
 
     async def wire_bytes(self) -> tuple[int, int] | None:
@@ -69,7 +68,7 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sends:
-    """What this side sends. fps: pictures a second that will be pushed. sound: whether packets will be pushed too.
+    """What this side sends. fps: pictures a second that will be pushed. sound: whether it will be pushed too.
     cropper: cuts the face out, None for the usual one. on_self: our own pictures as the peer sees them, made while
     `Peer.look` asks for them; called in a thread."""
 
@@ -109,24 +108,28 @@ class Peer:
         if sends is not None:
             config = replace(config, sender=replace(config.sender, capture_fps=max(_SLOWEST_FPS, sends.fps)))
         room = transport.largest_payload_bytes - _PIECE_ENVELOPE_BYTES
-        self.config = replace(
-            config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room))
-        )
+        self.config = replace(config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room)))
         self.connection = connection
+        self._carrier = transport if isinstance(transport, WithSound) and config.carrier != "data-channel" else None
         self.link = Link(transport, self._hello(creator), self._agreed, config.link, self.config.limits)
         self.lip_sync = LipSync()
         self.first_timestamp: int | None = None
         self.same_clock = False
-        self._sound_out = OutgoingSound() if sends is not None and sends.sound else None
+        self._sound_out: OutgoingSound | None = None
+        if sends is not None and sends.sound:
+            dress = self._carrier.dress if self._carrier is not None else bytes
+            self._sound_out = OutgoingSound(config.sound, dress)
         self._sound_in = None if receives is None else SoundReceiver(self._play, self.link.fail)
         self.link.sound = self._sound_in
-        connection.carry_sound(self._sound_out, None if self._sound_in is None else self._sound_in.attach)
+        connection.carry_sound(self._sound_out, None if self._sound_in is None else self._sound_in.packet)
 
     def _hello(self, creator: str) -> Hello:
         hello = hello_for(self._engine, self.config.encoder, creator=creator)
+        reads = FEATURE_READS_PADDING if self._receives is not None and self._carrier is not None else 0
         if self._sends is None:
-            return hello
-        return replace(with_extras(hello, self._sends.fps), features=FEATURE_AUDIO if self._sends.sound else 0)
+            return replace(hello, features=reads)
+        features = reads | (FEATURE_AUDIO if self._sends.sound else 0)
+        return replace(with_extras(hello, self._sends.fps), features=features)
 
     @property
     def sending(self) -> SendingEnd | None:
@@ -185,10 +188,10 @@ class Peer:
         if sending is not None:
             sending.push(picture, captured_s)
 
-    def push_sound(self, packet: bytes, captured_s: float) -> None:
-        """20 ms of Opus; on the event loop."""
+    def push_sound(self, samples: SoundArray, captured_s: float) -> None:
+        """20 ms of sound, (960,) int16 mono at 48 kHz; on the event loop."""
         if self._sound_out is not None:
-            self._sound_out.push(packet, captured_s)
+            self._sound_out.push(samples, captured_s)
 
     def keep_alive(self) -> None:
         """To be called now and then where camera and microphone may be off: says that we are there."""
@@ -211,9 +214,12 @@ class Peer:
         assert theirs is not None
         if self._receives is not None:
             self.same_clock = same_clock(theirs)
-            link.receiving = ReceivingEnd(
-                self._engine, theirs, self.config, self._show, same_clock=self.same_clock
-            )
+            link.receiving = ReceivingEnd(self._engine, theirs, self.config, self._show, same_clock=self.same_clock)
+        if self._sound_out is not None and self._carrier is not None:
+            if theirs.features & FEATURE_READS_PADDING:
+                self._carrier.carry(self._sound_out.carry)
+            elif self.config.carrier == "sound":
+                logger.warning("the peer reads nothing in the sound's packets; the data channel carries")
         if sends is not None:
             cost = link.transport.cost
             if sends.on_self is None:

@@ -1,6 +1,6 @@
 """The sending end on a connection: pictures come in from any thread, messages go out on the loop's.
 
-    push -> worker thread: crop, encode -> event loop: Sender -> transport
+push -> worker thread: crop, encode -> event loop: Sender -> transport
 """
 
 import logging

@@ -3,10 +3,13 @@
 from talkcodec.bitstream import Bye
 from talkcodec.errors import MismatchError
 
-__all__ = ["FEATURE_AUDIO", "bye_for"]
+__all__ = ["FEATURE_AUDIO", "FEATURE_READS_PADDING", "bye_for"]
 
 FEATURE_AUDIO = 1
 """Bit of Hello.features: the sender of this Hello also sends an Opus track."""
+
+FEATURE_READS_PADDING = 2
+"""Bit of Hello.features: its sender reads messages in the padding of the sound's packets."""
 
 BYE_MISMATCH = 1
 _TEXT_LIMIT = 64

@@ -50,7 +50,7 @@ class WireCount:
 
 
 def count_kind(data: bytes) -> str:
-    """"stun", "dtls" or "rtp" (which includes RTCP), by the first byte (RFC 7983)."""
+    """ "stun", "dtls" or "rtp" (which includes RTCP), by the first byte (RFC 7983)."""
     first = data[0] if data else 0
     if first < 4:
         return "stun"
@@ -103,7 +103,8 @@ class Relay:
         loop = asyncio.get_running_loop()
         for outgoing in (0, 1):
             _, port = await loop.create_datagram_endpoint(
-                lambda outgoing=outgoing: _Port(self, outgoing), local_addr=(self._host, 0)  # type: ignore[misc]
+                lambda outgoing=outgoing: _Port(self, outgoing),
+                local_addr=(self._host, 0),  # type: ignore[misc]
             )
             self._ports.append(port)
 

@@ -33,9 +33,7 @@ class Pair:
     async def more_pictures(self, count: int, name: str = "b", kind: Kind | None = None) -> None:
         """Until so many more pictures (of a kind) were played."""
         before = len(self.played[name])
-        await eventually(
-            lambda: sum(kind is None or item.kind is kind for item in self.played[name][before:]) >= count
-        )
+        await eventually(lambda: sum(kind is None or item.kind is kind for item in self.played[name][before:]) >= count)
 
     async def over(self, *names: str) -> None:
         """Until these sides, or both, have ended."""
@@ -76,7 +74,11 @@ async def connected(
     sends = Sends(20.0, cropper=cropper or WholePicture())
     played: dict[str, list[PlayedPicture]] = {"a": [], "b": []}
     a = Peer(
-        engine_a, caller, config, sends=sends, receives=Receives(played["a"].append) if both else None  # type: ignore[arg-type]
+        engine_a,
+        caller,
+        config,
+        sends=sends,
+        receives=Receives(played["a"].append) if both else None,  # type: ignore[arg-type]
     )
     b = Peer(
         engine_b, callee, config, sends=replace(sends) if both else None,  # type: ignore[arg-type]
