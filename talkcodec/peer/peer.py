@@ -25,8 +25,9 @@ from talkcodec.peer.meters import LipSync
 from talkcodec.peer.receiving import ReceivingEnd
 from talkcodec.peer.selfview import MirroredEnd
 from talkcodec.peer.sending import Cropper, SendingEnd
-from talkcodec.peer.sound import OutgoingSound, SoundReceiver
+from talkcodec.peer.sound import OutgoingSound, SoundConfig, SoundReceiver
 from talkcodec.session import FEATURE_AUDIO, FEATURE_READS_PADDING
+from talkcodec.session.budget import CallBudget
 from talkcodec.transport.boundary import Transport
 from talkcodec.transport.with_sound import WithSound
 from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound, SoundArray
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 _WISH = 4  # KeyframeRequest.reason: a person asked
 _PIECE_ENVELOPE_BYTES = 100
 """More than a KeyframePiece has beside its data."""
+CARRIED_REPORT_MS = 800.0
+"""Between receiver reports that ride with the sound: some 25 bytes each."""
 _SLOWEST_FPS = 1.0
 """What rate control reckons with for a source that is slower still."""
 
@@ -107,6 +110,12 @@ class Peer:
         transport = connection.transport
         if sends is not None:
             config = replace(config, sender=replace(config.sender, capture_fps=max(_SLOWEST_FPS, sends.fps)))
+        self._budget: CallBudget | None = None
+        if sends is not None and config.budget_kbps is not None:
+            self._budget = CallBudget(config.budget_kbps * 1000, sends.sound)
+            plan = self._budget.plan()
+            sound = SoundConfig(plan.sound_bps, plan.frame_ms)
+            config = replace(config, sound=sound, sender=replace(config.sender, keyframe_bps=round(plan.keyframe_bps)))
         room = transport.largest_payload_bytes - _PIECE_ENVELOPE_BYTES
         self.config = replace(config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room)))
         self.connection = connection
@@ -212,23 +221,40 @@ class Peer:
     def _agreed(self, link: Link) -> None:
         theirs, sends = link.peer_hello, self._sends
         assert theirs is not None
+        self._choose_carrier(theirs)
         if self._receives is not None:
             self.same_clock = same_clock(theirs)
             link.receiving = ReceivingEnd(self._engine, theirs, self.config, self._show, same_clock=self.same_clock)
-        if self._sound_out is not None and self._carrier is not None:
-            if theirs.features & FEATURE_READS_PADDING:
-                self._carrier.carry(self._sound_out.carry)
-            elif self.config.carrier == "sound":
-                logger.warning("the peer reads nothing in the sound's packets; the data channel carries")
         if sends is not None:
             cost = link.transport.cost
             if sends.on_self is None:
                 link.sending = SendingEnd(self._engine, link.hello, self.config, sends.cropper, cost)
             else:
                 link.sending = MirroredEnd(self._engine, link.hello, self.config, sends.cropper, cost, sends.on_self)
+            if self._budget is not None:
+                link.sending.session.allot(self._allot)
         if self._sound_out is not None:
             self._sound_out.start(link.send)
         self._on_agreed()
+
+    def _choose_carrier(self, theirs: Hello) -> None:
+        """With the sound, where we send it and the peer reads it; then reports of what arrived cost little."""
+        if self._sound_out is None or self._carrier is None:
+            return
+        if theirs.features & FEATURE_READS_PADDING:
+            self._carrier.carry(self._sound_out.carry)
+            often = replace(self.config.receiver, report_ms=CARRIED_REPORT_MS, loss_report_ms=CARRIED_REPORT_MS)
+            self.config = replace(self.config, receiver=often)
+        elif self.config.carrier == "sound":
+            logger.warning("the peer reads nothing in the sound's packets; the data channel carries")
+
+    def _allot(self, share: float) -> float:
+        """What a share of the budget leaves for the picture; the sound is coded at what it leaves for that."""
+        assert self._budget is not None
+        plan = self._budget.plan(share)
+        if self._sound_out is not None:
+            self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
+        return plan.picture_bps
 
     def _show(self, picture: PlayedPicture) -> None:
         """In the generator's thread."""
