@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from talkcodec.codec import EncoderConfig
+from talkcodec.codec import EncoderConfig, Rung
 from talkcodec.peer.sound import SoundConfig
 from talkcodec.session import Limits, PlayoutConfig, RateConfig, ReceiverConfig, SenderConfig
 
@@ -30,7 +30,8 @@ class PeerConfig:
     budget_kbps: all that this side sends, on the wire; `sound` and the budget of `rate` then follow from it. None: no
     bound but theirs.
     lost_face_s: time without a face after which the last picture is kept alive, and a keyframe is sent when the face
-    is back.
+    is back. bitrate_bps: of the picture, keyframes and all included; None: as `encoder` says. rung: in which it is met,
+    None for the ladder's.
     """
 
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(acknowledged=True))
@@ -44,3 +45,5 @@ class PeerConfig:
     budget_kbps: float | None = None
     carrier: Literal["auto", "data-channel", "sound"] = "auto"
     lost_face_s: float = 1.0
+    bitrate_bps: float | None = None
+    rung: Rung | None = None

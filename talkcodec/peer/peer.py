@@ -19,14 +19,14 @@ from talkcodec.bitstream import Bye, Hello, KeyframeRequest
 from talkcodec.codec import hello_for
 from talkcodec.errors import BusyError
 from talkcodec.peer.config import PeerConfig
-from talkcodec.peer.hello import same_clock, with_extras
+from talkcodec.peer.hello import same_clock, shows_base, with_extras
 from talkcodec.peer.link import Link
 from talkcodec.peer.meters import LipSync
 from talkcodec.peer.receiving import ReceivingEnd
 from talkcodec.peer.selfview import MirroredEnd
 from talkcodec.peer.sending import Cropper, SendingEnd
 from talkcodec.peer.sound import OutgoingSound, SoundConfig, SoundReceiver
-from talkcodec.session import FEATURE_AUDIO, FEATURE_READS_PADDING
+from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE, FEATURE_READS_PADDING
 from talkcodec.session.budget import CallBudget
 from talkcodec.transport.boundary import Transport
 from talkcodec.transport.with_sound import WithSound
@@ -134,10 +134,12 @@ class Peer:
 
     def _hello(self, creator: str) -> Hello:
         hello = hello_for(self._engine, self.config.encoder, creator=creator)
-        reads = FEATURE_READS_PADDING if self._receives is not None and self._carrier is not None else 0
+        features = 0 if self._receives is None else FEATURE_BASE
+        if self._receives is not None and self._carrier is not None:
+            features |= FEATURE_READS_PADDING
         if self._sends is None:
-            return replace(hello, features=reads)
-        features = reads | (FEATURE_AUDIO if self._sends.sound else 0)
+            return replace(hello, features=features)
+        features |= FEATURE_AUDIO if self._sends.sound else 0
         return replace(with_extras(hello, self._sends.fps), features=features)
 
     @property
@@ -228,9 +230,13 @@ class Peer:
         if sends is not None:
             cost = link.transport.cost
             if sends.on_self is None:
-                link.sending = SendingEnd(self._engine, link.hello, self.config, sends.cropper, cost)
+                link.sending = SendingEnd(
+                    self._engine, link.hello, self.config, sends.cropper, cost, shows_base(theirs)
+                )
             else:
-                link.sending = MirroredEnd(self._engine, link.hello, self.config, sends.cropper, cost, sends.on_self)
+                link.sending = MirroredEnd(
+                    self._engine, link.hello, self.config, sends.cropper, cost, sends.on_self, shows_base(theirs)
+                )
             if self._budget is not None:
                 link.sending.session.allot(self._allot)
         if self._sound_out is not None:
