@@ -44,6 +44,9 @@ _PIECE_ENVELOPE_BYTES = 100
 """More than a KeyframePiece has beside its data."""
 CARRIED_REPORT_MS = 800.0
 """Between receiver reports that ride with the sound: some 25 bytes each."""
+CODED_SHARE = 0.92
+"""Of what units may take on the wire: the rest is what a carrier puts around them."""
+AIM_STEP = 0.03
 _SLOWEST_FPS = 1.0
 """What rate control reckons with for a source that is slower still."""
 
@@ -111,6 +114,7 @@ class Peer:
         if sends is not None:
             config = replace(config, sender=replace(config.sender, capture_fps=max(_SLOWEST_FPS, sends.fps)))
         self._budget: CallBudget | None = None
+        self._aimed_bps = 1.0
         if sends is not None and config.budget_kbps is not None:
             self._budget = CallBudget(config.budget_kbps * 1000, sends.sound)
             plan = self._budget.plan()
@@ -260,6 +264,9 @@ class Peer:
         plan = self._budget.plan(share)
         if self._sound_out is not None:
             self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
+        if self.sending is not None and abs(plan.picture_bps / self._aimed_bps - 1) > AIM_STEP:
+            self._aimed_bps = plan.picture_bps
+            self.sending.aim(CODED_SHARE * plan.picture_bps, self.config.rung)
         return plan.picture_bps
 
     def _show(self, picture: PlayedPicture) -> None:
