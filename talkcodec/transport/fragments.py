@@ -1,34 +1,35 @@
-"""Messages in the padding of packets: several in one, or one over several.
+"""Messages in the room that packets leave: several in one, or one over several.
 
-Each piece has a byte of kind (2 bits) and length (6 bits; 63: two more bytes count on), and, where a message is spread,
-one of message number (5 bits) and place (3 bits). docs/network.md has the layout.
+A message begins with a byte of kind (2 bits) and length (6 bits; 63: two more bytes count on). Where it is spread over
+packets, each part has one more byte: number of the message (5 bits) and place of the part (3 bits). docs/network.md has
+the layout.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 
-__all__ = ["LARGEST_MESSAGE", "MessagePacker", "MessageUnpacker"]
+__all__ = ["LARGEST_MESSAGE", "LEAST_ROOM", "MessagePacker", "MessageUnpacker"]
 
 LARGEST_MESSAGE = 1200
-PIECES = 8
-_WHOLE, _MORE, _LAST = 0, 1, 2
-_SPREAD = 4
-"""Spread messages that are put together at the same time; the oldest leaves."""
+PARTS = 8
+LEAST_ROOM = 160
+"""With less a longest message would take more than `PARTS` packets."""
+
+_WHOLE, _PART, _LAST = 0, 1, 2
+_NUMBERS = 32
+_OPEN = 4
+"""So many spread messages are put together at a time: of the latest numbers."""
 
 
 class MessagePacker:
-    """Queue of messages -> what one packet carries. Drop policy: over `waiting_bytes` the oldest leaves."""
+    """Queue of messages -> what one packet carries. Drop policy: over `largest_queue` the oldest leaves."""
 
-    def __init__(self, waiting_bytes: int = 4096) -> None:
-        self._limit = waiting_bytes
+    def __init__(self, largest_queue: int = 4096) -> None:
+        self._limit = largest_queue
         self._queue: deque[bytes] = deque()
-        self._begun = b""  # the rest of a spread message
+        self._rest = b""  # of a message that is being spread
         self._number = self._place = 0
+        self.waiting_bytes = 0
         self.dropped = 0
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes that have not left."""
-        return sum(map(len, self._queue)) + len(self._begun)
 
     def add(self, message: bytes) -> None:
         """A message of 1 to `LARGEST_MESSAGE` bytes; others are dropped."""
@@ -36,90 +37,105 @@ class MessagePacker:
             self.dropped += 1
             return
         self._queue.append(message)
+        self.waiting_bytes += len(message)
         while self.waiting_bytes > self._limit and len(self._queue) > 1:
-            self._queue.popleft()
+            self.waiting_bytes -= len(self._queue.popleft())
             self.dropped += 1
 
-    def take(self, room: int) -> bytes:
-        """What fits `room` bytes, in order; empty when nothing waits. room: at least 160, so that
-        the longest message takes `PIECES` packets."""
+    def take(self, room_bytes: int) -> bytes:
+        """What fits, in order; empty when nothing waits. room_bytes: at least `LEAST_ROOM`."""
         out = b""
-        while self._queue or self._begun:
-            left = room - len(out)
-            if self._begun:
-                if left <= 4:
+        while self._rest or self._queue:
+            left = room_bytes - len(out)
+            if not self._rest:
+                whole = _header(_WHOLE, len(self._queue[0])) + self._queue[0]
+                if len(whole) <= left:
+                    self.waiting_bytes -= len(self._queue.popleft())
+                    out += whole
+                    continue
+                if out:  # it has the next packet to itself: a message in one packet is lost less often
                     break
-                piece = self._begun[: left - 4]
-                self._begun = self._begun[len(piece) :]
-                out += self._spread(piece, _MORE if self._begun else _LAST)
-                continue
-            message = self._queue[0]
-            if len(message) + len(_header(_WHOLE, len(message))) <= left:
-                out += _header(_WHOLE, len(message)) + message
-                self._queue.popleft()
-            elif not out:  # it fits no packet alone
-                self._begun = self._queue.popleft()
-                self._number, self._place = (self._number + 1) % 32, 0
-            else:
+                self._rest, self._place = self._queue.popleft(), 0
+                self._number = (self._number + 1) % _NUMBERS
+            part = self._part(left)
+            if not part:
                 break
+            out += part
         return out
 
-    def _spread(self, piece: bytes, kind: int) -> bytes:
-        place = self._place
-        self._place = min(place + 1, PIECES - 1)
-        return _header(kind, len(piece)) + bytes([self._number << 3 | place]) + piece
+    def _part(self, room_bytes: int) -> bytes:
+        size = min(len(self._rest), room_bytes - 4)  # the longest header of a part
+        if size <= 0:
+            return b""
+        data, self._rest = self._rest[:size], self._rest[size:]
+        self.waiting_bytes -= size
+        place, self._place = self._place, self._place + 1
+        return _header(_PART if self._rest else _LAST, size) + bytes([self._number << 3 | place]) + data
+
+
+class _Spread:
+    """The parts of one message, as they come."""
+
+    def __init__(self) -> None:
+        self.parts: dict[int, bytes] = {}
+        self.last: int | None = None
+
+    def whole(self) -> bytes | None:
+        """The message, if all of it is there."""
+        if self.last is None or any(place not in self.parts for place in range(self.last + 1)):
+            return None
+        return b"".join(self.parts[place] for place in range(self.last + 1))
 
 
 class MessageUnpacker:
-    """What packets carry -> messages. A lost piece loses its message alone; nothing here grows or raises."""
+    """What packets carry -> messages. A lost part loses its message and no other; nothing here grows, or raises."""
 
     def __init__(self) -> None:
-        self._spread: OrderedDict[int, dict[int, bytes]] = OrderedDict()
-        self._last: dict[int, int] = {}
+        self._open: dict[int, _Spread] = {}
+        self._newest = 0
         self.damaged = 0
 
     def add(self, data: bytes) -> list[bytes]:
-        """The messages that are complete with this packet's."""
-        out: list[bytes] = []
-        at = 0
+        """The messages that are complete with this packet. What stands behind something damaged is not read."""
+        out, at = [], 0
         while at < len(data):
             kind, size = data[at] >> 6, data[at] & 63
             at += 1
             if size == 63:
                 size += int.from_bytes(data[at : at + 2], "big")
                 at += 2
-            number = None
-            if kind != _WHOLE:
-                number = data[at] if at < len(data) else None
-                at += 1
-            piece = data[at : at + size]
-            at += size
-            if at > len(data) or not piece or kind > _LAST or (kind != _WHOLE and number is None):
+            start = at if kind == _WHOLE else at + 1
+            end = start + size
+            if kind > _LAST or not 0 < size <= LARGEST_MESSAGE or end > len(data):
                 self.damaged += 1
-                return out
-            message = piece if number is None else self._put(number >> 3, number & 7, piece, kind == _LAST)
+                break
+            message: bytes | None = data[start:end]
+            if kind != _WHOLE:
+                message = self._put(data[at] >> 3, data[at] & 7, data[start:end], kind == _LAST)
             if message is not None:
                 out.append(message)
+            at = end
         return out
 
-    def _put(self, number: int, place: int, piece: bytes, last: bool) -> bytes | None:
-        if place in self._spread.get(number, (place,)):  # the first of a message, or the number has come round
-            self._spread[number] = {}
-            self._spread.move_to_end(number)
-            self._last.pop(number, None)
-            while len(self._spread) > _SPREAD:
-                old, _ = self._spread.popitem(last=False)
-                self._last.pop(old, None)
+    def _put(self, number: int, place: int, part: bytes, last: bool) -> bytes | None:
+        ahead = (number - self._newest) % _NUMBERS
+        if 0 < ahead < _NUMBERS // 2:
+            self._newest = number
+            for old in [other for other in self._open if (number - other) % _NUMBERS >= _OPEN]:
+                del self._open[old]
                 self.damaged += 1
-        pieces = self._spread[number]
-        pieces[place] = piece
-        if last:
-            self._last[number] = place
-        end = self._last.get(number)
-        if end is None or len(pieces) <= end or sum(map(len, pieces.values())) > LARGEST_MESSAGE:
+        elif (self._newest - number) % _NUMBERS >= _OPEN:  # of a message that was given up
             return None
-        del self._spread[number], self._last[number]
-        return b"".join(pieces[at] for at in range(end + 1)) if all(at in pieces for at in range(end + 1)) else None
+        spread = self._open.setdefault(number, _Spread())
+        spread.parts[place] = part
+        spread.last = place if last else spread.last
+        message = spread.whole()
+        if sum(map(len, spread.parts.values())) > LARGEST_MESSAGE:
+            message = None
+        elif message is None:
+            return None
+        del self._open[number]
+        return message
 
 
 def _header(kind: int, size: int) -> bytes:

@@ -9,6 +9,7 @@ import asyncio
 import heapq
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 from talkcodec.transport.impairment import Impairment, Way
@@ -103,8 +104,7 @@ class Relay:
         loop = asyncio.get_running_loop()
         for outgoing in (0, 1):
             _, port = await loop.create_datagram_endpoint(
-                lambda outgoing=outgoing: _Port(self, outgoing),
-                local_addr=(self._host, 0),  # type: ignore[misc]
+                partial(_Port, self, outgoing), local_addr=(self._host, 0)
             )
             self._ports.append(port)
 
