@@ -190,6 +190,17 @@ class Peer:
             if end is not None:
                 await asyncio.to_thread(end.close)
 
+    @property
+    def carrier(self) -> str:
+        """What units and reports from here ride on."""
+        return "sound" if self._carrier is not None and self._carrier.carrying else "data-channel"
+
+    @property
+    def sound_sent(self) -> tuple[int, int] | None:
+        """Bytes of voice so far, and milliseconds in a packet at present; None where no sound is sent."""
+        sound = self._sound_out
+        return None if sound is None else (sound.coded_bytes, sound.config.frame_ms)
+
     def give_way(self, silent_s: float) -> None:
         """Somebody else is calling: they may take over from a peer that was silent for so long, a sender that was
         started again, say. Raises BusyError before that."""

@@ -129,6 +129,11 @@ class Sender:
         """How many units a message and how many captured frames a unit, at present."""
         return self._rate.plan
 
+    @property
+    def budget_share(self) -> float:
+        """What share of the budget the network carries at present."""
+        return self._rate.share
+
     def allot(self, allot: Callable[[float], float]) -> None:
         """As RateControl.allot."""
         self._rate.allot(allot)

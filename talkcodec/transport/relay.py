@@ -103,9 +103,7 @@ class Relay:
         """Open the two ports on this machine."""
         loop = asyncio.get_running_loop()
         for outgoing in (0, 1):
-            _, port = await loop.create_datagram_endpoint(
-                partial(_Port, self, outgoing), local_addr=(self._host, 0)
-            )
+            _, port = await loop.create_datagram_endpoint(partial(_Port, self, outgoing), local_addr=(self._host, 0))
             self._ports.append(port)
 
     def close(self) -> None:
