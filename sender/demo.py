@@ -107,7 +107,7 @@ def _figures(sent: list[dict[str, Any]], got: list[dict[str, Any]]) -> dict[str,
         return round(sum(float(row[name] or 0.0) for row in steady) / len(steady), 2)
 
     def percent(name: str) -> float:
-        return round(100 * last[name] / shown, 2)
+        return float(round(100 * float(last[name]) / shown, 2))
 
     return {
         "wire_up_kbps": mean("wire_kbps_up"),
