@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from talkcodec.command.options import (
+    DEFAULT_BUDGET_KBPS,
     DEFAULT_MODEL,
     BudgetOption,
     BundleOption,
@@ -50,7 +51,7 @@ def send(
     model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = EngineKind.auto,
     threads: ThreadsOption = None,
-    budget: BudgetOption,
+    budget: BudgetOption = DEFAULT_BUDGET_KBPS,
     bundle: BundleOption,
     motion_fps: MotionFpsOption,
     added_delay: DelayOption,
@@ -84,13 +85,13 @@ def send(
         keypoint_step=keypoint_step, jacobian_step=jacobian_step, still=still, quality=quality,
         keyframe_interval=keyframe_interval, refresh_l1=refresh_l1, smoothing=smoothing, acknowledged=True,
     )  # fmt: skip
-    rate = rate_config(budget=budget, bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
+    rate = rate_config(bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
     options = SendOptions(
         url=url,
         key=key,
         ca_file=ca,
         ice_servers=ice_servers(ice_server),
-        peer=PeerConfig(encoder=encoder, rate=rate),
+        peer=PeerConfig(encoder=encoder, rate=rate, budget_kbps=budget),
         sound=sound,
         give_up_s=give_up,
         seconds=seconds,

@@ -8,7 +8,9 @@ from talkcodec.bitstream.base import BasePicture, BaseStart, parse_base, seriali
 from talkcodec.bitstream.bundles import CodedUnit, units_of
 from talkcodec.bitstream.keyframe import KeyframeUnit, parse_keyframe, serialize_keyframe
 from talkcodec.bitstream.messages import (
+    BaseRequest,
     BundledUnit,
+    BundlePiece,
     Bye,
     Hello,
     KeyframeAck,
@@ -32,7 +34,9 @@ from talkcodec.bitstream.timebase import TimeBase
 __all__ = [
     "AudioFormat",
     "BasePicture",
+    "BaseRequest",
     "BaseStart",
+    "BundlePiece",
     "BundledUnit",
     "Bye",
     "CodedUnit",

@@ -19,12 +19,15 @@ from talkcodec.errors import BitstreamError, ConfigError, UsageError
 
 __all__ = [
     "MAX_BUNDLE_BYTES",
+    "MAX_BUNDLE_PIECES",
     "MAX_BUNDLE_UNITS",
     "MAX_MESSAGE_BYTES",
     "MAX_PIECES",
     "MAX_PIECE_BYTES",
     "PROTOCOL_VERSION",
     "REPORT_WINDOW",
+    "BaseRequest",
+    "BundlePiece",
     "BundledUnit",
     "Bye",
     "Hello",
@@ -47,6 +50,7 @@ MAX_BUNDLE_BYTES = 4096
 MAX_PIECE_BYTES = 1100
 MAX_PIECES = -(-MAX_KEYFRAME_BYTES // MAX_PIECE_BYTES)
 MAX_BUNDLE_UNITS = 32
+MAX_BUNDLE_PIECES = 64
 REPORT_WINDOW = 64
 MAX_TEXT = 64
 MAX_EXTRAS = 16
@@ -175,9 +179,28 @@ class SoundClock:
     timestamp: int
 
 
+@dataclass(frozen=True, slots=True)
+class BaseRequest:
+    """The receiver asks that the base starts afresh; sequence: the highest that it has seen, so that one request for a
+    start that is on its way already asks for nothing."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class BundlePiece:
+    """Part `index` of `count` of a layered bundle that is too long for one message; sequence: of its first unit."""
+
+    sequence: int
+    index: int
+    count: int
+    data: bytes
+
+
 Message: TypeAlias = (
     Hello | KeyframePiece | KeyframeAck | KeyframeRequest | MotionBundle | ReceiverReport | Bye | SoundClock
-)
+    | BaseRequest | BundlePiece
+)  # fmt: skip
 
 
 def serialize(message: Message) -> bytes:
@@ -313,6 +336,13 @@ def _bundle_of(
     )
 
 
+def _bundle_piece(f: list[wire.Value]) -> BundlePiece:
+    count = wire.integer(f[2], 2, MAX_BUNDLE_PIECES, "count")
+    index = wire.integer(f[1], 0, count - 1, "index")
+    data = wire.binary(f[3], 1, MAX_PIECE_BYTES, "data")
+    return BundlePiece(wire.integer(f[0], 0, _U16, "sequence"), index, count, data)
+
+
 _PAYLOAD_BYTES = {Layer.MOTION: MAX_MOTION_BYTES, Layer.BASE: MAX_BASE_BYTES}
 
 
@@ -352,4 +382,6 @@ _TYPES: dict[int, _Row] = {
     7: (SoundClock, 2, lambda m: [m.position, m.timestamp],
         lambda f: SoundClock(wire.integer(f[0], 0, _U32, "position"), wire.integer(f[1], 0, _U32, "timestamp"))),
     8: (MotionBundle, 5, _layer_bundle_fields, _layer_bundle),
+    9: (BaseRequest, 1, lambda m: [m.sequence], lambda f: BaseRequest(wire.integer(f[0], 0, _U16, "sequence"))),
+    10: (BundlePiece, 4, lambda m: [m.sequence, m.index, m.count, m.data], _bundle_piece),
 }  # fmt: skip

@@ -75,6 +75,7 @@ class BaseEncoder:
         self._crop: Crop | None = None
         self._pace = Pace(config.fps)
         self._afresh = True
+        self._hurry = False
 
     @property
     def config(self) -> BaseConfig:
@@ -89,8 +90,12 @@ class BaseEncoder:
             self._config, self._pace.fps = config, config.fps
 
     def wants(self, timestamp: int) -> bool:
-        """Whether a picture of this 90 kHz time is to be coded, to keep to `fps`."""
-        return self._pace.wants(timestamp)
+        """Whether a picture of this 90 kHz time is to be coded, to keep to `fps`, or because the other end waits."""
+        return self._hurry or self._pace.wants(timestamp)
+
+    def restart(self) -> None:
+        """The other end has lost a picture: start afresh with the next one, whenever it is."""
+        self._afresh = self._hurry = True
 
     def encode(self, picture: Picture, timestamp: int, crop: Crop, afresh: bool = False) -> BasePicture:
         """The next coded picture."""
@@ -102,7 +107,7 @@ class BaseEncoder:
         data = self._stream.encode(picture, intra=afresh)
         number, self._number = self._number, (self._number + 1) % BASE_NUMBERS
         self._pace.took(timestamp)
-        self._crop, self._afresh = crop, False
+        self._crop, self._afresh, self._hurry = crop, False, False
         return BasePicture(number, data, BaseStart(VP9_STREAM, crop) if afresh else None)
 
     def close(self) -> None:

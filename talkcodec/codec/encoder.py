@@ -10,6 +10,7 @@ from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec.base import BaseConfig, BaseDecoder, BaseEncoder
 from talkcodec.codec.change import Thumbnail, thumbnail
 from talkcodec.codec.config import EncoderConfig, Rung
+from talkcodec.codec.holding import RateHolder
 from talkcodec.codec.parameters import table_of
 from talkcodec.codec.refresh import RefreshPolicy
 from talkcodec.coding import AccessUnit, HeldReferences, next_reference_id
@@ -56,6 +57,7 @@ class Encoder:
         if self.config.rung is not Rung.MOTION and self.config.base.size > self._size:
             raise ConfigError(f"base size is {self.config.base.size}, expected at most the model's {self._size} px")
         self._base = BaseEncoder(self.config.base)
+        self._holder = RateHolder(self.config, self._size)
         self._base_shown = BaseDecoder(self._size)
         self._current: _Reference | None = None
         self._last_state: MotionState | None = None
@@ -120,6 +122,25 @@ class Encoder:
         """How base pictures are coded at present."""
         return self._base.config
 
+    def aim(self, bitrate_bps: float, rung: Rung | None = None) -> None:
+        """Code at this rate from the next picture on, all included, in this rung, or in the one that the ladder says.
+
+        What was learned of rates stays; no keyframe is made, and the base starts afresh only where its pictures change.
+        From now on the quality of base pictures follows the rate. Raises ConfigError for less than 1 kbit/s.
+        """
+        chosen, before = self._holder.aim(bitrate_bps, rung), self.config.rung
+        self.config = chosen
+        self._refresh.change(chosen)
+        if chosen.rung is Rung.MOTION:
+            return
+        if before is Rung.VIDEO and chosen.rung is Rung.HYBRID:
+            self._base.restart()  # what the other end shows was not decoded here
+        self._base.change(chosen.base)
+
+    def restart_base(self) -> None:
+        """The other end has lost a base picture: the next picture starts the base afresh."""
+        self._base.restart()
+
     def change_base(self, config: BaseConfig, still_quality: int | None = None) -> None:
         """Code base pictures so from the next one on, and keyframe pictures with this quality, if one is given."""
         self._base.change(config)
@@ -151,6 +172,10 @@ class Encoder:
                     self._base_shown.decode(base)
         keyframe = self._make_keyframe(picture, crop, captured_size) if due else None
         assert self._current is not None
+        changed = self._holder.took(len(base.data), base.start is not None, self._time_s)
+        if changed is not None:
+            self._base.change(changed)
+            self.config = replace(self.config, base=changed)
         return AccessUnit(timestamp, self._current.number, keyframe=keyframe, base=base)
 
     def _faded(self, picture: Picture, shown: Picture, crop: Crop, new_face: bool) -> bool:

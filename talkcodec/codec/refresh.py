@@ -63,6 +63,10 @@ class RefreshPolicy:
         self._regular = False  # the present check is one of those at check_interval_s
         self._alarmed_s = -ALARM_GAP_S  # the last check because of an alarm
 
+    def change(self, config: EncoderConfig) -> None:
+        """Other limits from now on; what was seen stays."""
+        self._config = config
+
     def look(
         self, cells: Thumbnail, reference: Thumbnail, keypoints: FloatArray | None, time_s: float,
         new_face: bool = False,

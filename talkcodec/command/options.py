@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from talkcodec.session import RateConfig
 
 __all__ = [
+    "DEFAULT_BUDGET_KBPS",
     "DEFAULT_MODEL",
     "BudgetOption",
     "BundleOption",
@@ -133,8 +134,12 @@ SmoothingOption: TypeAlias = Annotated[
 ]
 
 BudgetOption: TypeAlias = Annotated[
-    int, _option(_rate(lambda config: config.budget_bps), help="Motion on the wire, both directions, bit/s.")
+    float,
+    typer.Option(
+        metavar="KBPS", min=8, max=2000, help="All that this side sends: picture, sound, headers, control; kbit/s."
+    ),
 ]
+DEFAULT_BUDGET_KBPS = 20.0
 BundleOption: TypeAlias = Annotated[
     int, _option(_rate(lambda config: config.bundle), min=0, max=4, help="Motion units a message; 0: automatic.")
 ]
@@ -184,11 +189,11 @@ def encoder_config(
     )
 
 
-def rate_config(*, budget: int, bundle: int, motion_fps: float, added_delay: float) -> "RateConfig":
+def rate_config(*, bundle: int, motion_fps: float, added_delay: float) -> "RateConfig":
     """What the options say. Raises ConfigError."""
     from talkcodec.session import RateConfig
 
-    return RateConfig(budget_bps=budget, bundle=bundle, motion_fps=motion_fps, max_added_delay_ms=added_delay)
+    return RateConfig(bundle=bundle, motion_fps=motion_fps, max_added_delay_ms=added_delay)
 
 
 def ice_servers(texts: list[str] | None) -> "tuple[IceServer, ...]":

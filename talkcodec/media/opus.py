@@ -13,7 +13,7 @@ __all__ = ["OPUS_RATE_HZ", "SPEECH_BPS", "OpusDecoder", "OpusEncoder", "OpusPack
 
 OPUS_RATE_HZ = 48_000
 SPEECH_BPS = 16_000
-FRAMES_MS = (2.5, 5.0, 10.0, 20.0, 40.0, 60.0)
+FRAMES_MS = (2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0)
 APPLICATIONS = ("voip", "audio", "lowdelay")
 
 
@@ -32,8 +32,8 @@ LOOK_AHEAD_SAMPLES = 312
 class OpusEncoder:
     """Sound at 48 kHz into Opus packets, one a frame. Places may jump forward: a gap stays a gap.
 
-    channels: 1 or 2. frame_ms: 2.5, 5, 10, 20, 40 or 60. application: "voip" for speech, "audio" for music,
-    "lowdelay". Raises ConfigError for other values.
+    channels: 1 or 2. frame_ms: 2.5, 5, 10, or 20 to 120 in steps of 20. application: "voip" for speech, "audio" for
+    music, "lowdelay". Raises ConfigError for other values.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from talkcodec.codec import EncoderConfig
+from talkcodec.codec import EncoderConfig, Rung
 from talkcodec.peer.sound import SoundConfig
 from talkcodec.session import Limits, PlayoutConfig, RateConfig, ReceiverConfig, SenderConfig
 
@@ -27,8 +27,11 @@ class PeerConfig:
 
     carrier: what motion and reports ride on: "data-channel", "sound" (the padding of the sound's packets), or "auto":
     the sound where we send it and the peer reads it, since its headers are paid for.
+    budget_kbps: all that this side sends, on the wire; `sound` and the budget of `rate` then follow from it. None: no
+    bound but theirs.
     lost_face_s: time without a face after which the last picture is kept alive, and a keyframe is sent when the face
-    is back.
+    is back. bitrate_bps: of the picture, keyframes and all included; None: as `encoder` says. rung: in which it is met,
+    None for the ladder's.
     """
 
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(acknowledged=True))
@@ -39,5 +42,8 @@ class PeerConfig:
     limits: Limits = field(default_factory=Limits)
     link: LinkConfig = field(default_factory=LinkConfig)
     sound: SoundConfig = field(default_factory=SoundConfig)
+    budget_kbps: float | None = None
     carrier: Literal["auto", "data-channel", "sound"] = "auto"
     lost_face_s: float = 1.0
+    bitrate_bps: float | None = None
+    rung: Rung | None = None

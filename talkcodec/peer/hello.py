@@ -7,8 +7,9 @@ from pathlib import Path
 
 from talkcodec.bitstream import Hello
 from talkcodec.clock import CLOCK_HZ
+from talkcodec.session import FEATURE_BASE
 
-__all__ = ["frame_period_ticks", "same_clock", "with_extras"]
+__all__ = ["frame_period_ticks", "same_clock", "shows_base", "with_extras"]
 
 _CLOCK = "clock"
 """Whose monotonic clock the timestamps come from."""
@@ -25,6 +26,11 @@ def with_extras(hello: Hello, fps: float) -> Hello:
 def same_clock(hello: Hello) -> bool:
     """True when the peer's capture times are comparable with this machine's clock."""
     return _extra(hello, _CLOCK) == _clock_id()
+
+
+def shows_base(hello: Hello) -> bool:
+    """True when this peer decodes base pictures; an older one is sent motion."""
+    return bool(hello.features & FEATURE_BASE)
 
 
 def frame_period_ticks(hello: Hello) -> int:

@@ -10,14 +10,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from talkcodec.bitstream import (
+    BundlePiece,
     Bye,
     Hello,
-    KeyframeAck,
     KeyframePiece,
-    KeyframeRequest,
     Message,
     MotionBundle,
-    ReceiverReport,
     SoundClock,
     agree,
     parse,
@@ -232,12 +230,12 @@ class Link:
         elif isinstance(message, SoundClock):
             if self.sound is not None:
                 self.sound.set_clock(message)
-        elif isinstance(message, KeyframePiece | MotionBundle):
+        elif isinstance(message, KeyframePiece | MotionBundle | BundlePiece):
             if self.receiving is not None:
                 self.last_motion_s = now_s
                 self.receiving.receive(message, now_s * 1000)
                 self._input.set()
-        elif isinstance(message, KeyframeAck | KeyframeRequest | ReceiverReport) and self.sending is not None:
+        elif self.sending is not None:  # what is left: an acknowledgement, a request, a report
             self.sending.receive(message, now_s * 1000)
             self._input.set()
 

@@ -19,14 +19,15 @@ from talkcodec.bitstream import Bye, Hello, KeyframeRequest
 from talkcodec.codec import hello_for
 from talkcodec.errors import BusyError
 from talkcodec.peer.config import PeerConfig
-from talkcodec.peer.hello import same_clock, with_extras
+from talkcodec.peer.hello import same_clock, shows_base, with_extras
 from talkcodec.peer.link import Link
 from talkcodec.peer.meters import LipSync
 from talkcodec.peer.receiving import ReceivingEnd
 from talkcodec.peer.selfview import MirroredEnd
 from talkcodec.peer.sending import Cropper, SendingEnd
-from talkcodec.peer.sound import OutgoingSound, SoundReceiver
-from talkcodec.session import FEATURE_AUDIO, FEATURE_READS_PADDING
+from talkcodec.peer.sound import OutgoingSound, SoundConfig, SoundReceiver
+from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE, FEATURE_READS_PADDING
+from talkcodec.session.budget import CallBudget
 from talkcodec.transport.boundary import Transport
 from talkcodec.transport.with_sound import WithSound
 from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound, SoundArray
@@ -41,6 +42,11 @@ logger = logging.getLogger(__name__)
 _WISH = 4  # KeyframeRequest.reason: a person asked
 _PIECE_ENVELOPE_BYTES = 100
 """More than a KeyframePiece has beside its data."""
+CARRIED_REPORT_MS = 800.0
+"""Between receiver reports that ride with the sound: some 25 bytes each."""
+CODED_SHARE = 0.92
+"""Of what units may take on the wire: the rest is what a carrier puts around them."""
+AIM_STEP = 0.03
 _SLOWEST_FPS = 1.0
 """What rate control reckons with for a source that is slower still."""
 
@@ -107,6 +113,13 @@ class Peer:
         transport = connection.transport
         if sends is not None:
             config = replace(config, sender=replace(config.sender, capture_fps=max(_SLOWEST_FPS, sends.fps)))
+        self._budget: CallBudget | None = None
+        self._aimed_bps = 1.0
+        if sends is not None and config.budget_kbps is not None:
+            self._budget = CallBudget(config.budget_kbps * 1000, sends.sound)
+            plan = self._budget.plan()
+            sound = SoundConfig(plan.sound_bps, plan.frame_ms)
+            config = replace(config, sound=sound, sender=replace(config.sender, keyframe_bps=round(plan.keyframe_bps)))
         room = transport.largest_payload_bytes - _PIECE_ENVELOPE_BYTES
         self.config = replace(config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room)))
         self.connection = connection
@@ -125,10 +138,12 @@ class Peer:
 
     def _hello(self, creator: str) -> Hello:
         hello = hello_for(self._engine, self.config.encoder, creator=creator)
-        reads = FEATURE_READS_PADDING if self._receives is not None and self._carrier is not None else 0
+        features = 0 if self._receives is None else FEATURE_BASE
+        if self._receives is not None and self._carrier is not None:
+            features |= FEATURE_READS_PADDING
         if self._sends is None:
-            return replace(hello, features=reads)
-        features = reads | (FEATURE_AUDIO if self._sends.sound else 0)
+            return replace(hello, features=features)
+        features |= FEATURE_AUDIO if self._sends.sound else 0
         return replace(with_extras(hello, self._sends.fps), features=features)
 
     @property
@@ -212,23 +227,47 @@ class Peer:
     def _agreed(self, link: Link) -> None:
         theirs, sends = link.peer_hello, self._sends
         assert theirs is not None
+        self._choose_carrier(theirs)
         if self._receives is not None:
             self.same_clock = same_clock(theirs)
             link.receiving = ReceivingEnd(self._engine, theirs, self.config, self._show, same_clock=self.same_clock)
-        if self._sound_out is not None and self._carrier is not None:
-            if theirs.features & FEATURE_READS_PADDING:
-                self._carrier.carry(self._sound_out.carry)
-            elif self.config.carrier == "sound":
-                logger.warning("the peer reads nothing in the sound's packets; the data channel carries")
         if sends is not None:
             cost = link.transport.cost
             if sends.on_self is None:
-                link.sending = SendingEnd(self._engine, link.hello, self.config, sends.cropper, cost)
+                link.sending = SendingEnd(
+                    self._engine, link.hello, self.config, sends.cropper, cost, shows_base(theirs)
+                )
             else:
-                link.sending = MirroredEnd(self._engine, link.hello, self.config, sends.cropper, cost, sends.on_self)
+                link.sending = MirroredEnd(
+                    self._engine, link.hello, self.config, sends.cropper, cost, sends.on_self, shows_base(theirs)
+                )
+            if self._budget is not None:
+                link.sending.session.allot(self._allot)
         if self._sound_out is not None:
             self._sound_out.start(link.send)
         self._on_agreed()
+
+    def _choose_carrier(self, theirs: Hello) -> None:
+        """With the sound, where we send it and the peer reads it; then reports of what arrived cost little."""
+        if self._sound_out is None or self._carrier is None:
+            return
+        if theirs.features & FEATURE_READS_PADDING:
+            self._carrier.carry(self._sound_out.carry)
+            often = replace(self.config.receiver, report_ms=CARRIED_REPORT_MS, loss_report_ms=CARRIED_REPORT_MS)
+            self.config = replace(self.config, receiver=often)
+        elif self.config.carrier == "sound":
+            logger.warning("the peer reads nothing in the sound's packets; the data channel carries")
+
+    def _allot(self, share: float) -> float:
+        """What a share of the budget leaves for the picture; the sound is coded at what it leaves for that."""
+        assert self._budget is not None
+        plan = self._budget.plan(share)
+        if self._sound_out is not None:
+            self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
+        if self.sending is not None and abs(plan.picture_bps / self._aimed_bps - 1) > AIM_STEP:
+            self._aimed_bps = plan.picture_bps
+            self.sending.aim(CODED_SHARE * plan.picture_bps, self.config.rung)
+        return plan.picture_bps
 
     def _show(self, picture: PlayedPicture) -> None:
         """In the generator's thread."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from talkcodec.bitstream import Hello, KeyframePiece, KeyframeUnit, MotionBundle
+from talkcodec.bitstream import BundlePiece, Hello, KeyframePiece, KeyframeUnit, MotionBundle
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec import Decoder, Reference, accept_hello
 from talkcodec.errors import BitstreamError, TalkcodecError
@@ -17,8 +17,8 @@ from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.hello import frame_period_ticks
 from talkcodec.peer.meters import Percentiles
 from talkcodec.peer.worker import WorkingEnd
-from talkcodec.session import LoadControl, Outgoing, Receiver, Shown
-from talkcodec.types import Kind, Picture, PlayedPicture
+from talkcodec.session import LoadControl, NumberedUnit, Outgoing, Receiver, Shown
+from talkcodec.types import Drive, Kind, Picture, PlayedPicture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
@@ -60,11 +60,31 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         self.keyframe_ready_s: float | None = None
         super().__init__("generate", self._generate, self._generate_failed)
 
-    def receive(self, message: KeyframePiece | MotionBundle, now_ms: float) -> None:
+    def receive(self, message: KeyframePiece | MotionBundle | BundlePiece, now_ms: float) -> None:
         """A message for this end."""
         self.session.receive(message, now_ms)
         while (keyframe := self.session.next_keyframe()) is not None:
             self._worker.order(lambda taken=keyframe: self._decode_keyframe(taken))  # type: ignore[misc]
+
+        while (base := self.session.next_base()) is not None:
+            self._worker.order(lambda taken=base: self._decode_base(taken))  # type: ignore[misc]
+
+    def _decode_base(self, item: NumberedUnit) -> None:
+        try:
+            reference, drive = self._decoder.drive(item.unit)
+        except TalkcodecError as error:
+            logger.debug("base unit %d does not decode: %s", item.sequence, error)
+            self._loop.call_soon_threadsafe(self._base_failed, item)
+        else:
+            self._loop.call_soon_threadsafe(self._base_ready, item, reference, drive)
+
+    def _base_ready(self, item: NumberedUnit, reference: Reference, drive: Drive) -> None:
+        self.session.base_ready(item, reference, drive, time.monotonic() * 1000)
+        self._wake()
+
+    def _base_failed(self, item: NumberedUnit) -> None:
+        self.session.base_failed(item, time.monotonic() * 1000)
+        self._wake()
 
     def _decode_keyframe(self, keyframe: KeyframeUnit) -> None:
         try:

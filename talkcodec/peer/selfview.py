@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from talkcodec.bitstream import Hello, KeyframePiece, MotionBundle
+from talkcodec.bitstream import BundlePiece, Hello, KeyframePiece, MotionBundle
 from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.receiving import ReceivingEnd
 from talkcodec.peer.sending import Cropper, SendingEnd
@@ -30,8 +30,9 @@ class MirroredEnd(SendingEnd):
         cropper: Cropper | None,
         cost: WireCost,
         on_picture: Callable[[PlayedPicture], None],
+        shows_base: bool = True,
     ) -> None:
-        super().__init__(engine, hello, config, cropper, cost)
+        super().__init__(engine, hello, config, cropper, cost, shows_base)
         self.looking = False
         self._view = ReceivingEnd(engine, hello, config, on_picture, same_clock=True)
 
@@ -49,7 +50,7 @@ class MirroredEnd(SendingEnd):
         """Messages to send now."""
         sent = super().poll(now_ms, reliable_backlog_bytes, droppable_backlog_bytes)
         for out in sent:
-            if isinstance(out.message, KeyframePiece | MotionBundle):
+            if isinstance(out.message, KeyframePiece | MotionBundle | BundlePiece):
                 self._view.receive(out.message, now_ms)
         if self.looking:
             self._view.poll(now_ms)

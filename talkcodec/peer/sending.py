@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from talkcodec.bitstream import Hello, KeyframeAck, KeyframeRequest, ReceiverReport
+from talkcodec.bitstream import BaseRequest, Hello, KeyframeAck, KeyframeRequest, ReceiverReport
 from talkcodec.clock import ticks
-from talkcodec.codec import CroppedPicture, Encoder, FaceCropper
+from talkcodec.codec import CroppedPicture, Encoder, FaceCropper, Rung
 from talkcodec.coding import AccessUnit
 from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.meters import Percentiles
@@ -56,21 +56,39 @@ class SendingEnd(WorkingEnd[_Captured]):
         config: PeerConfig,
         cropper: Cropper | None = None,
         cost: WireCost = WireCost(),  # noqa: B008 (frozen)
+        shows_base: bool = True,
     ) -> None:
-        """`hello` is ours. cost: of the transport, for rate control."""
+        """`hello` is ours. cost: of the transport, for rate control. shows_base: the peer decodes base pictures; else
+        it is sent motion, whatever is asked for."""
         self.config = config
-        self._encoder = Encoder(engine, config.encoder)
+        self._shows_base = shows_base
+        encoder = config.encoder if shows_base else replace(config.encoder, rung=Rung.MOTION)
+        self._encoder = Encoder(engine, encoder)
+        if config.bitrate_bps is not None and shows_base:
+            self._encoder.aim(config.bitrate_bps, config.rung)
         self.session = Sender(hello, self._encoder.held, config.sender, config.rate, config.limits, cost)
         self._cropper = cropper or FaceCropper(engine.config.picture_size)
         self._face_lost = False
         self._wish = threading.Event()  # a keyframe is to be made; cleared by the worker that makes it
         self._wished = False  # the session's present wish was passed on
+        self._restart = threading.Event()  # the base is to start afresh; cleared by the worker that does it
+        self._restarting = False  # the session's present wish for that was passed on
         self._last_unit: AccessUnit | None = None
         self.encode_ms = Percentiles()
         self.frames_captured = 0
         self.face_visible = True
         self.keyframe_sent_s: float | None = None
         super().__init__("encode", self._encode, self._encode_failed)
+
+    @property
+    def rung(self) -> Rung:
+        """What is sent at present."""
+        return self._encoder.config.rung
+
+    def aim(self, bitrate_bps: float, rung: Rung | None = None) -> None:
+        """As Encoder.aim, from the next picture on; on the event loop. A peer without base pictures gets motion."""
+        if self._shows_base:
+            self._worker.order(lambda: self._encoder.aim(bitrate_bps, rung))
 
     def push(self, picture: Picture, capture_s: float) -> None:
         """A captured frame (H, W, 3) and its time on the monotonic clock. From any thread."""
@@ -80,8 +98,13 @@ class SendingEnd(WorkingEnd[_Captured]):
     def _push(self, picture: Picture, capture_s: float) -> None:
         timestamp = ticks(capture_s)
         self.frames_captured += 1
-        if not self._running or not (self.session.keyframe_wanted or self.session.wants_motion(timestamp)):
+        if not self._running:
             return
+        if self.rung is Rung.MOTION and not (self.session.keyframe_wanted or self.session.wants_motion(timestamp)):
+            return
+        if self.session.base_start_wanted and not self._restarting:
+            self._restarting = True
+            self._restart.set()
         if self.session.keyframe_wanted and not self._wished:
             self._wished = True
             self._wish.set()
@@ -90,12 +113,18 @@ class SendingEnd(WorkingEnd[_Captured]):
     def _encode(self, captured: _Captured) -> None:
         """In the worker: crop, detect, code; hand the result to the loop."""
         started_s = time.perf_counter()
+        moves = self.rung is Rung.MOTION
+        if not moves and self._restart.is_set():
+            self._restart.clear()
+            self._encoder.restart_base()
+        if not self._wish.is_set() and not self._encoder.wants(captured.timestamp):
+            return
         cropped = self._cropper.crop(captured.picture, captured.capture_s)
         lost = cropped.missing_s > self.config.lost_face_s
         wish = self._wish.is_set()
-        if lost and self._last_unit is not None and not wish:
+        if lost and moves and self._last_unit is not None and not wish:
             self._face_lost = True
-            alive = replace(self._last_unit, timestamp=captured.timestamp, keyframe=None)
+            alive = replace(self._last_unit, timestamp=captured.timestamp, keyframe=None, base=None)
             self._loop.call_soon_threadsafe(self._encoded, alive, 0.0, False)
             return
         back, self._face_lost = self._face_lost, False
@@ -117,6 +146,8 @@ class SendingEnd(WorkingEnd[_Captured]):
         if elapsed_ms:
             self.encode_ms.add(elapsed_ms)
         self.session.offer(unit, now_s * 1000)
+        if unit.base is not None and unit.base.start is not None:
+            self._restarting = False
         if unit.keyframe is not None:
             self._wished = False
             self.keyframe_sent_s = now_s
@@ -127,7 +158,7 @@ class SendingEnd(WorkingEnd[_Captured]):
         logger.error("encoding failed: %s", error)
         self._loop.call_soon_threadsafe(self._wake)
 
-    def receive(self, message: KeyframeAck | KeyframeRequest | ReceiverReport, now_ms: float) -> None:
+    def receive(self, message: KeyframeAck | KeyframeRequest | BaseRequest | ReceiverReport, now_ms: float) -> None:
         """A message for this end."""
         self.session.receive(message, now_ms)
 

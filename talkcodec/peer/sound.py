@@ -30,23 +30,23 @@ _EMPTY_SAMPLES = OPUS_RATE_HZ // 400
 _GAP_S = 0.2
 _DRIFT_S = 0.01
 _CLOCK_EVERY_S = 5.0
-_LONGEST_WAIT_S = 0.08
-"""So long a message waits for a packet of sound; then one without sound takes it."""
+_PATIENCE_S = 0.04
+"""When the next packet of sound is so much overdue, one without sound takes the messages that wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class SoundConfig:
-    """bitrate_bps: of the voice, 6000 to 64000. frame_ms: 20, 40 or 60 of sound in a packet: each packet has some 57
-    bytes of headers, and the first sample in it waits for the last."""
+    """bitrate_bps: of the voice, 6000 to 64000. frame_ms: 20 to 120 of sound in a packet, in steps of 20: each has
+    53 bytes around it, and the first sample in it waits for the last."""
 
     bitrate_bps: int = 16_000
     frame_ms: int = 20
 
     def __post_init__(self) -> None:
-        if not 6_000 <= self.bitrate_bps <= 64_000 or self.frame_ms not in (20, 40, 60):
+        if not 6_000 <= self.bitrate_bps <= 64_000 or self.frame_ms not in range(20, 121, 20):
             raise ConfigError(
-                f"sound: got {self.bitrate_bps} bit/s in packets of {self.frame_ms} ms, expected 6000 to 64000 and 20, "
-                "40 or 60"
+                f"sound: got {self.bitrate_bps} bit/s in packets of {self.frame_ms} ms, expected 6000 to 64000 and 20 "
+                "to 120 in steps of 20"
             )
 
 
@@ -173,7 +173,10 @@ class OutgoingSound(MediaStreamTrack):
             self._arrived.clear()
             wait_s = None
             if self._carries:
-                wait_s = self._left_s + _LONGEST_WAIT_S - time.monotonic()
+                wait_s = self._left_s + self._config.frame_ms / 1000 + _PATIENCE_S - time.monotonic()
+                if wait_s <= 0 and len(self._samples):  # the microphone fell silent within a frame
+                    self._finish_frame()
+                    break
                 if wait_s <= 0:
                     self._packets.append((max(self._sent_to, self._position), EMPTY_PACKET))
                     self._position = max(self._sent_to, self._position) + _EMPTY_SAMPLES

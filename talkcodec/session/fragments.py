@@ -2,11 +2,11 @@
 
 from collections import OrderedDict, deque
 
-from talkcodec.bitstream import KeyframePiece
+from talkcodec.bitstream import BundlePiece, KeyframePiece, MotionBundle, parse, serialize
 from talkcodec.errors import BitstreamError, UsageError
 from talkcodec.session.limits import Limits
 
-__all__ = ["KeyframeAssembler", "KeyframeTransfer"]
+__all__ = ["BundleAssembler", "KeyframeAssembler", "KeyframeTransfer", "split_bundle"]
 
 
 class KeyframeTransfer:
@@ -94,3 +94,46 @@ class KeyframeAssembler:
         while len(self._open) > self._limits.assemblies:
             self._open.popitem(last=False)
         return None
+
+
+_ENVELOPE_BYTES = 24
+"""More than a BundlePiece has beside its data."""
+
+
+def split_bundle(bundle: MotionBundle, limits: Limits) -> "list[MotionBundle | BundlePiece]":
+    """The messages that carry a bundle: itself, or pieces of it when it is too long for one."""
+    data = serialize(bundle)
+    if len(data) <= limits.piece_bytes + _ENVELOPE_BYTES:
+        return [bundle]
+    size = limits.piece_bytes
+    count = -(-len(data) // size)
+    return [BundlePiece(bundle.sequence, i, count, data[i * size : (i + 1) * size]) for i in range(count)]
+
+
+class BundleAssembler:
+    """Receiving side: pieces of at most `limits.assemblies` bundles; the oldest unfinished one is dropped."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._open: OrderedDict[int, tuple[int, dict[int, bytes]]] = OrderedDict()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait for others of their bundle."""
+        return sum(len(data) for _, parts in self._open.values() for data in parts.values())
+
+    def add(self, piece: BundlePiece) -> MotionBundle | None:
+        """Take a piece; the bundle when it was the last one missing. Raises BitstreamError for what is none."""
+        count, parts = self._open.pop(piece.sequence, (piece.count, {}))
+        if count != piece.count or parts.get(piece.index, piece.data) != piece.data:
+            parts = {}
+        parts[piece.index] = piece.data
+        if len(parts) < piece.count:
+            self._open[piece.sequence] = (piece.count, parts)
+            while len(self._open) > self._limits.assemblies:
+                self._open.popitem(last=False)
+            return None
+        bundle = parse(b"".join(parts[index] for index in range(piece.count)))
+        if not isinstance(bundle, MotionBundle) or bundle.sequence != piece.sequence:
+            raise BitstreamError(f"pieces of bundle {piece.sequence} make a {type(bundle).__name__} of another number")
+        return bundle

@@ -1,11 +1,12 @@
 """What to show at each instant: the jitter buffer, interpolation, concealment, and the count of all three.
 
-Frames are shown on a regular grid of media time, whatever the rate of motion units: that of the captured frames, or
+Frames are shown on a regular grid of media time, whatever the rate of units: that of the captured frames, or
 every second, third, ... of them where generating is slow. For each grid point:
 
     exact       its own unit arrived in time, or it lies between two units that follow each other
-                (motion sent at a lower rate on purpose, interpolated)
-    concealed   its unit is missing: interpolated across the gap, or extrapolated for at most `conceal_ms`
+                (sent at a lower rate on purpose, as base pictures are, interpolated)
+    concealed   its unit is missing: interpolated across the gap, or extrapolated for at most `conceal_ms`; a base
+                picture stays as it is
     frozen      nothing to go by any more, or the machine was late: the previous picture stays
 """
 
@@ -14,12 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from talkcodec.clock import CLOCK_HZ, seq16_add, seq16_gt
-from talkcodec.coding import CONCEAL_MS, extrapolate_motion, mix_motion
+from talkcodec.coding import CONCEAL_MS, extrapolate_motion, mix_drive
 from talkcodec.errors import ConfigError
 from talkcodec.session.playout_clock import MediaTime, PlayoutClock
-from talkcodec.types import Drive, Kind, Motion
+from talkcodec.types import Drive, Kind
 
-__all__ = ["JitterBuffer", "PlayedFrames", "PlayoutConfig", "Shown", "TimedMotion"]
+__all__ = ["JitterBuffer", "PlayedFrames", "PlayoutConfig", "Shown", "TimedUnit"]
 
 T = TypeVar("T")
 
@@ -45,15 +46,15 @@ class PlayoutConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class TimedMotion(Generic[T]):
-    """A motion unit as the jitter buffer needs it; timestamp 90 kHz, wrapped; sequence 16 bits, wrapped.
+class TimedUnit(Generic[T]):
+    """A unit as the jitter buffer needs it; timestamp 90 kHz, wrapped; sequence 16 bits, wrapped.
 
-    reference: what the caller keeps of the reference that the motion animates."""
+    reference: what the caller keeps of the reference that is driven; drive: with what, one layer."""
 
     sequence: int
     timestamp: int
     reference: T
-    motion: Motion
+    drive: Drive
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,8 @@ class JitterBuffer(Generic[T]):
     def _restart(self) -> None:
         self._time = MediaTime()
         self._clock.reset()
-        self._waiting: OrderedDict[int, TimedMotion[T]] = OrderedDict()  # by ticks, kept sorted
-        self._past: tuple[tuple[int, TimedMotion[T]], ...] = ()  # up to two newest units that are due
+        self._waiting: OrderedDict[int, TimedUnit[T]] = OrderedDict()  # by ticks, kept sorted
+        self._past: tuple[tuple[int, TimedUnit[T]], ...] = ()  # up to two newest units that are due
         self._next: int | None = None
         self._open = 0  # the first frame that is neither shown nor left out
         self._strangers = 0
@@ -128,7 +129,7 @@ class JitterBuffer(Generic[T]):
         """Units waiting."""
         return len(self._waiting)
 
-    def push(self, unit: TimedMotion[T], now_ms: float) -> bool:
+    def push(self, unit: TimedUnit[T], now_ms: float) -> bool:
         """Take a unit that arrived; False when it is dropped (late, repeated, or of an impossible time)."""
         ticks = self._time.unwrap(unit.timestamp)
         if self._clock.started and abs(now_ms + self._clock.delay_ms - self._clock.deadline_ms(ticks)) > self.AHEAD_MS:
@@ -165,7 +166,7 @@ class JitterBuffer(Generic[T]):
         self._clock.observe_other(ticks, now_ms)
         return self._clock.deadline_ms(ticks)
 
-    def _needed(self, ticks: int, unit: TimedMotion[T]) -> int:
+    def _needed(self, ticks: int, unit: TimedUnit[T]) -> int:
         """Media time of the first frame that cannot be shown without `unit`."""
         before = [(t, u) for t, u in (*self._past, *self._waiting.items()) if t < ticks]
         if before:
@@ -179,10 +180,10 @@ class JitterBuffer(Generic[T]):
         return round(milliseconds * CLOCK_HZ / 1000)
 
     @staticmethod
-    def _follows(earlier: "TimedMotion[T]", later: "TimedMotion[T]") -> bool:
+    def _follows(earlier: "TimedUnit[T]", later: "TimedUnit[T]") -> bool:
         return later.sequence == seq16_add(earlier.sequence, 1)
 
-    def _remember(self, ticks: int, unit: TimedMotion[T]) -> None:
+    def _remember(self, ticks: int, unit: TimedUnit[T]) -> None:
         if all(t != ticks for t, _ in self._past):
             self._past = tuple(sorted((*self._past, (ticks, unit)), key=lambda item: item[0])[-2:])
 
@@ -219,31 +220,33 @@ class JitterBuffer(Generic[T]):
         newest_ticks, newest = self._past[-1]
         span = self._span(self._config.interpolate_ms)
         if abs(newest_ticks - ticks) <= self._config.period_ticks // 2:
-            return self._show(Kind.EXACT, ticks, newest, newest.motion)
+            return self._show(Kind.EXACT, ticks, newest, newest.drive)
         if self._waiting:
             later_ticks, later = next(iter(self._waiting.items()))
             if later_ticks - newest_ticks <= max(span, self._span(self._config.conceal_ms)):
                 share = (ticks - newest_ticks) / (later_ticks - newest_ticks)
                 planned = self._follows(newest, later) and later_ticks - newest_ticks <= span
-                same = later.reference is newest.reference  # else its motion is in another crop's coordinates
-                motion = mix_motion(newest.motion, later.motion, share) if same else newest.motion
-                return self._show(Kind.EXACT if planned else Kind.CONCEALED, ticks, newest, motion, planned)
+                # Else its motion is in another crop's coordinates, or the rung has changed between the two.
+                same = later.reference is newest.reference and _layer(later) == _layer(newest)
+                drive = mix_drive(newest.drive, later.drive, share) if same else newest.drive
+                return self._show(Kind.EXACT if planned else Kind.CONCEALED, ticks, newest, drive, planned)
         age = ticks - newest_ticks
         if age > self._span(self._config.conceal_ms):
-            return self._show(Kind.FROZEN, ticks, newest, newest.motion)
+            return self._show(Kind.FROZEN, ticks, newest, newest.drive)
         return self._show(Kind.CONCEALED, ticks, newest, self._extrapolate(age))
 
-    def _extrapolate(self, age: int) -> Motion:
+    def _extrapolate(self, age: int) -> Drive:
         newest_ticks, newest = self._past[-1]
         before_ticks, before = self._past[0]
+        last, earlier = newest.drive.motion, before.drive.motion
         if before.reference is not newest.reference or not seq16_gt(newest.sequence, before.sequence):
-            return newest.motion
+            return newest.drive
+        if last is None or earlier is None:
+            return newest.drive  # a base picture stays
         step_ms, age_ms = ((ticks * 1000 / CLOCK_HZ) for ticks in (newest_ticks - before_ticks, age))
-        return extrapolate_motion(before.motion, newest.motion, step_ms, age_ms, self._config.conceal_ms)
+        return Drive(extrapolate_motion(earlier, last, step_ms, age_ms, self._config.conceal_ms))
 
-    def _show(
-        self, kind: Kind, ticks: int, unit: TimedMotion[T], motion: Motion, interpolated: bool = False
-    ) -> Shown[T]:
+    def _show(self, kind: Kind, ticks: int, unit: TimedUnit[T], drive: Drive, interpolated: bool = False) -> Shown[T]:
         count = self._counts
         self._counts = replace(
             count,
@@ -253,4 +256,8 @@ class JitterBuffer(Generic[T]):
             interpolated=count.interpolated + interpolated,
         )
         deadline_ms = self._clock.deadline_ms(ticks)
-        return Shown(kind, self._time.wrap(ticks), unit.reference, Drive(motion), interpolated, deadline_ms)
+        return Shown(kind, self._time.wrap(ticks), unit.reference, drive, interpolated, deadline_ms)
+
+
+def _layer(unit: TimedUnit[T]) -> bool:
+    return unit.drive.base is not None

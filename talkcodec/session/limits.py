@@ -14,6 +14,7 @@ class Limits:
     keyframe_bytes: largest keyframe that is sent or put together.
     piece_bytes: picture bytes in one piece; fewer where the transport takes no message as long.
     assemblies: keyframes put together at the same time.
+    base_units: base pictures that wait to be decoded.
     references: references held by each end.
     states: earlier motion states held for prediction, as a distance in sequence numbers (at most 255 on the wire).
     message_bytes: longest message that is looked at.
@@ -23,6 +24,7 @@ class Limits:
     keyframe_bytes: int = 64 * 1024
     piece_bytes: int = 1100
     assemblies: int = 2
+    base_units: int = 16
     references: int = 8
     states: int = 255
     message_bytes: int = 1200

@@ -1,8 +1,8 @@
-"""Motion on its way out: which frames wait for their bundle, when it leaves, and what is dropped."""
+"""Units on their way out: which wait for their bundle, when it leaves, and what is dropped."""
 
 from collections import deque
 
-from talkcodec.bitstream import MotionBundle
+from talkcodec.bitstream import Layer, MotionBundle
 from talkcodec.coding import AccessUnit, UnitWriter
 from talkcodec.session.rate import SendPlan
 
@@ -13,34 +13,54 @@ class Packer:
     """Lets frames wait in the writer until their bundle is complete, or overdue.
 
     Drop policy: at most `plan.bundle` frames wait; when the transport is busy the oldest is dropped before it is given
-    a sequence number, so that the receiver sees a lower rate and no loss. Motion on a reference that the receiver has
-    not acknowledged is dropped too.
+    a sequence number, so that the receiver sees a lower rate and no loss. Units on a reference that the receiver has
+    not acknowledged are dropped too. A base picture does not wait for a bundle, and is dropped only behind a busy
+    transport, with all that wait: those after it would be of no use.
     """
 
     LEAST_WAIT_MS = 5.0
+    BASE_WAITING = 4
 
     def __init__(self, writer: UnitWriter, capture_fps: float, slack_ms: float) -> None:
         """slack_ms: a bundle leaves incomplete when its frames come this much later than planned."""
         self._writer, self._frame_ms, self._slack_ms = writer, 1000 / capture_fps, slack_ms
         self._since_ms: deque[float] = deque()  # when each waiting frame came
+        self._base_waiting = 0
         self.dropped_stale = 0
 
-    def add(self, unit: AccessUnit, plan: SendPlan, now_ms: float) -> None:
-        """One frame's motion; frames beyond the plan's bundle push the oldest waiting one out."""
+    def add(self, unit: AccessUnit, plan: SendPlan, now_ms: float) -> bool:
+        """One frame; frames beyond the plan's bundle push the oldest waiting one out. False: a base picture was
+        dropped."""
         if unit.reference_id not in self._writer.held:
-            return
+            return unit.base is None
+        if unit.base is not None and self._base_waiting >= self.BASE_WAITING:
+            self._drop(0)
+            return False
         self._writer.add(unit)
         self._since_ms.append(now_ms)
-        while self._writer.pending > plan.bundle:
+        self._base_waiting += unit.base is not None
+        if not self._base_waiting:
+            self._drop(plan.bundle)
+        return True
+
+    def _drop(self, most: int) -> None:
+        while self._writer.pending > most:
             self._writer.drop_oldest()
             self._since_ms.popleft()
             self.dropped_stale += 1
+        if not most:
+            self._base_waiting = 0
 
     def due(self, plan: SendPlan, now_ms: float) -> MotionBundle | None:
         """The bundle that leaves now: a complete one, or one that has waited long enough."""
-        if not self._since_ms or (self._writer.pending < plan.bundle and self._wait_ms(plan, now_ms) > 0):
+        complete = self._base_waiting or self._writer.pending >= plan.bundle
+        if not self._since_ms or (not complete and self._wait_ms(plan, now_ms) > 0):
             return None
         bundle = self._writer.take()
+        if bundle is not None:
+            self._base_waiting -= sum(unit.layer is Layer.BASE for unit in bundle.units)
+        if not self._writer.pending:
+            self._base_waiting = 0
         while len(self._since_ms) > self._writer.pending:
             self._since_ms.popleft()
         return bundle

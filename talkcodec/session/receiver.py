@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from talkcodec.bitstream import (
+    BaseRequest,
+    BundlePiece,
     CodedUnit,
     Hello,
     KeyframeAck,
@@ -19,11 +21,12 @@ from talkcodec.clock import CLOCK_HZ
 from talkcodec.coding import HeldReferences, UnitReader
 from talkcodec.errors import BitstreamError, ConfigError, StateError
 from talkcodec.session.arrivals import Arrivals
-from talkcodec.session.fragments import KeyframeAssembler
-from talkcodec.session.jitter_buffer import JitterBuffer, PlayedFrames, PlayoutConfig, Shown, TimedMotion
+from talkcodec.session.base_order import BaseOrder, NumberedUnit
+from talkcodec.session.fragments import BundleAssembler, KeyframeAssembler
+from talkcodec.session.jitter_buffer import JitterBuffer, PlayedFrames, PlayoutConfig, Shown, TimedUnit
 from talkcodec.session.limits import Limits
 from talkcodec.session.outgoing import Outgoing
-from talkcodec.types import Delivery
+from talkcodec.types import Delivery, Drive
 
 __all__ = ["Receiver", "ReceiverConfig", "ReceiverCounts"]
 
@@ -37,7 +40,8 @@ class ReceiverConfig:
     """report_ms: time between receiver reports while units arrive, a report and its acknowledgement costing as much as
     five units; early_report_ms: the first ones come faster, so that prediction starts; loss_report_ms: while units are
     lost, so that rate control hears of it. request_gap_ms: shortest time between two keyframe requests; stall_ms: no
-    reference for this long after the handshake asks for one."""
+    reference for this long after the handshake asks for one. base_gap_ms: a base picture that is missing may be on its
+    way for so long; base_request_ms: then a fresh start is asked for, and again after this time."""
 
     report_ms: float = 4000.0
     loss_report_ms: float = 1500.0
@@ -45,6 +49,8 @@ class ReceiverConfig:
     early_reports: int = 2
     request_gap_ms: float = 1000.0
     stall_ms: float = 4000.0
+    base_gap_ms: float = 40.0
+    base_request_ms: float = 250.0
 
     def __post_init__(self) -> None:
         if not 50 <= self.early_report_ms <= self.report_ms <= 8000:
@@ -66,6 +72,7 @@ class ReceiverCounts:
     jitter_ms: float
     unit_bytes: int
     keyframe_bytes: int
+    base_requests: int = 0
 
 
 class Receiver(Generic[T]):
@@ -91,6 +98,11 @@ class Receiver(Generic[T]):
         self._arrivals = Arrivals(_REPORT_BITS)
         self._jitter_buffer: JitterBuffer[T] = JitterBuffer(playout)
         self._to_decode: deque[KeyframeUnit] = deque()
+        self._bundle_assembler = BundleAssembler(limits)
+        self._order = BaseOrder()
+        self._bases: deque[NumberedUnit] = deque()
+        self._base_requested_ms: float | None = None
+        self._base_requests = 0
         self._outbox: deque[Outgoing] = deque()
         self._last_bundle: tuple[int, int, float] | None = None  # wire time, 90 kHz timestamp, arrival
         self._last_report_ms: float | None = None
@@ -107,7 +119,7 @@ class Receiver(Generic[T]):
         return ReceiverCounts(
             self._arrivals.received_total, self._arrivals.lost_total, self._unknown, self._malformed, self._keyframes,
             self._damaged, self._requests, self._reports, self._arrivals.jitter_ms, self._unit_bytes,
-            self._keyframe_bytes,
+            self._keyframe_bytes, self._base_requests,
         )  # fmt: skip
 
     @property
@@ -125,8 +137,17 @@ class Receiver(Generic[T]):
         """References held."""
         return self._held.ids
 
-    def receive(self, message: KeyframePiece | MotionBundle, now_ms: float) -> None:
+    def receive(self, message: KeyframePiece | MotionBundle | BundlePiece, now_ms: float) -> None:
         """A message of the sending end. Never raises for what it holds."""
+        if isinstance(message, BundlePiece):
+            try:
+                bundle = self._bundle_assembler.add(message)
+            except BitstreamError:
+                self._malformed += 1
+                return
+            if bundle is not None:
+                self._receive_bundle(bundle, now_ms)
+            return
         if isinstance(message, MotionBundle):
             self._receive_bundle(message, now_ms)
             return
@@ -162,6 +183,9 @@ class Receiver(Generic[T]):
             self._receive_unit(replace(unit, timestamp=unit.timestamp & _U32), now_ms, newest=left == 0)
 
     def _receive_unit(self, coded: CodedUnit, now_ms: float, newest: bool) -> None:
+        if self._arrivals.arrived(coded.sequence):  # said once more, or a duplicate of the network's
+            self._arrivals.duplicates += 1
+            return
         try:
             unit = self._reader.unit(coded)
         except StateError:
@@ -173,11 +197,15 @@ class Receiver(Generic[T]):
         if not self._arrivals.add(coded.sequence, coded.timestamp, now_ms, timed=newest):
             return
         self._unit_bytes += len(coded.payload)
+        if unit.base is not None:
+            self._bases.extend(self._order.add(coded.sequence, unit, now_ms))
+            while len(self._bases) > self._limits.base_units:
+                self._bases.popleft()
         if unit.motion is None:
             return
         motion = self._reader.motion(unit.motion)
         reference = self._held.use(unit.reference_id)
-        self._jitter_buffer.push(TimedMotion(coded.sequence, coded.timestamp, reference, motion), now_ms)
+        self._jitter_buffer.push(TimedUnit(coded.sequence, coded.timestamp, reference, Drive(motion)), now_ms)
 
     def _timestamp(self, wire: int, now_ms: float) -> int:
         """The 90 kHz timestamp of a wire time: the one nearest to where the media clock should be by now."""
@@ -190,6 +218,19 @@ class Receiver(Generic[T]):
     def next_keyframe(self) -> KeyframeUnit | None:
         """A keyframe whose picture is to be decoded, outside this state machine; None when there is none."""
         return self._to_decode.popleft() if self._to_decode else None
+
+    def next_base(self) -> NumberedUnit | None:
+        """A base picture to decode, outside this state machine, in the order in which they come out here; None when
+        there is none."""
+        return self._bases.popleft() if self._bases else None
+
+    def base_ready(self, item: NumberedUnit, reference: T, drive: Drive, now_ms: float) -> None:
+        """The base picture was decoded: it is shown at its time."""
+        self._jitter_buffer.push(TimedUnit(item.sequence, item.unit.timestamp, reference, drive), now_ms)
+
+    def base_failed(self, item: NumberedUnit, now_ms: float) -> None:
+        """The base picture did not decode: ask for a fresh start."""
+        self._order.failed(item.sequence, now_ms - self._config.base_gap_ms)
 
     def reference_ready(self, keyframe: KeyframeUnit, reference: T) -> None:
         """The keyframe was decoded: hold it, and tell the sender."""
@@ -221,11 +262,23 @@ class Receiver(Generic[T]):
         busy = self._to_decode or self._assembler.unfinished or len(self._held)
         if not busy and now_ms - self._opened_ms > self._config.stall_ms:
             self.request_keyframe(0, now_ms)
+        if self._base_request_due(now_ms):
+            highest = self._arrivals.highest_sequence
+            assert highest is not None
+            self._base_requested_ms = now_ms
+            self._base_requests += 1
+            self._outbox.append(Outgoing(Delivery.DROPPABLE, BaseRequest(highest)))
         if self._report_due(now_ms):
             self._outbox.append(Outgoing(Delivery.DROPPABLE, self._report(now_ms)))
         out = list(self._outbox)
         self._outbox.clear()
         return out
+
+    def _base_request_due(self, now_ms: float) -> bool:
+        since_ms, asked_ms = self._order.gap_since_ms, self._base_requested_ms
+        if since_ms is None or now_ms - since_ms < self._config.base_gap_ms or self._arrivals.highest_sequence is None:
+            return False
+        return asked_ms is None or now_ms - asked_ms >= self._config.base_request_ms
 
     def _report_due(self, now_ms: float) -> bool:
         if self._arrivals.received_total == self._reported_units or self._last_bundle is None:
@@ -261,5 +314,11 @@ class Receiver(Generic[T]):
 
     def next_wakeup_ms(self, now_ms: float) -> float:
         """When `due` or `poll` is to be called again without new input, at the latest."""
-        deadline = self._jitter_buffer.next_deadline_ms()
-        return now_ms + 100.0 if deadline is None else min(now_ms + 100.0, max(now_ms, deadline))
+        times = [now_ms + 100.0]
+        if (deadline := self._jitter_buffer.next_deadline_ms()) is not None:
+            times.append(deadline)
+        if (since_ms := self._order.gap_since_ms) is not None:
+            asked_ms = self._base_requested_ms
+            again_ms = 0.0 if asked_ms is None else asked_ms + self._config.base_request_ms
+            times.append(max(since_ms + self._config.base_gap_ms, again_ms))
+        return max(now_ms, min(times))

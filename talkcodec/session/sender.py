@@ -1,14 +1,24 @@
 """The sending end of a call as a state machine: no I/O, no clock; time is an argument (milliseconds, steady)."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from talkcodec.bitstream import Hello, KeyframeAck, KeyframeRequest, MotionBundle, ReceiverReport
-from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.bitstream import (
+    BaseRequest,
+    BundledUnit,
+    Hello,
+    KeyframeAck,
+    KeyframeRequest,
+    MotionBundle,
+    ReceiverReport,
+)
+from talkcodec.clock import CLOCK_HZ, seq16_add, time32_diff
 from talkcodec.coding import AccessUnit, HeldReferences, UnitWriter
 from talkcodec.errors import ConfigError
-from talkcodec.session.fragments import KeyframeTransfer
+from talkcodec.session.base_chain import BaseChain
+from talkcodec.session.fragments import KeyframeTransfer, split_bundle
 from talkcodec.session.limits import Limits
 from talkcodec.session.outgoing import Outgoing
 from talkcodec.session.packer import Packer
@@ -19,14 +29,19 @@ __all__ = ["Sender", "SenderConfig", "SenderCounts"]
 
 _REMEMBERED_BUNDLES = 128
 
+FIRST_KEYFRAME_PACE = 4
+"""So much faster than others: nobody sees anything before it is there."""
+
 
 @dataclass(frozen=True, slots=True)
 class SenderConfig:
-    """capture_fps: frames a second that the source delivers. keyframe_bps: rate at which pieces are let go once
-    motion flows. keyframe_timeout_ms: an unacknowledged keyframe is sent anew after this. request_gap_ms: keyframe
-    requests closer together than this are one. bundle_slack_ms: a bundle leaves incomplete when its frames come this
-    much later than planned. motion_backlog_bytes: with more than this in the transport, motion waits (and goes stale).
-    first_sequence: number of the first unit."""
+    """capture_fps: frames a second that the source delivers. keyframe_bps: rate at which pieces are let go, the first
+    keyframe's four times as fast. keyframe_timeout_ms: an unacknowledged keyframe is sent anew after this.
+    request_gap_ms: keyframe requests closer together than this are one. bundle_slack_ms: a bundle leaves incomplete
+    when its frames come this much later than planned. motion_backlog_bytes: with more than this in the transport,
+    motion waits (and goes stale). first_sequence: number of the first unit. base_request_gap_ms: requests for a fresh
+    start of the base that come sooner after one another are one. repeat: each message carries the units of the one
+    before once more."""
 
     capture_fps: float = 25.0
     keyframe_bps: int = 300_000
@@ -35,10 +50,12 @@ class SenderConfig:
     bundle_slack_ms: float = 25.0
     motion_backlog_bytes: int = 0
     first_sequence: int = 0
+    base_request_gap_ms: float = 150.0
+    repeat: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.capture_fps <= 120 or self.keyframe_bps < 10_000:
-            raise ConfigError("capture_fps: expected 1 to 120; keyframe_bps: expected at least 10000")
+        if not 1 <= self.capture_fps <= 120 or self.keyframe_bps < 2_000:
+            raise ConfigError("capture_fps: expected 1 to 120; keyframe_bps: expected at least 2000")
         if not 0 <= self.first_sequence <= 0xFFFF:
             raise ConfigError(f"first_sequence: got {self.first_sequence}, expected 0 to 65535")
 
@@ -57,6 +74,8 @@ class SenderCounts:
     rtt_ms: float | None
     unit_bytes: int
     keyframe_bytes: int
+    base_restarts: int = 0
+    repeated_bytes: int = 0
 
 
 class Sender:
@@ -76,6 +95,12 @@ class Sender:
     ) -> None:
         """`hello` is this end's own. cost: what the transport adds to a message, for rate control."""
         self._config, self.held = config, held
+        self.repeat = config.repeat
+        """Whether each message carries the units of the one before once more; may be set at any time."""
+        self._limits = limits
+        self._chain = BaseChain(config.base_request_gap_ms)
+        self._time_mask = (1 << hello.time_base.bits) - 1
+        self._previous: MotionBundle | None = None
         self._transfer = KeyframeTransfer(limits)
         self._writer = UnitWriter(hello, held, first_sequence=config.first_sequence, distance=limits.states)
         self._packer = Packer(self._writer, config.capture_fps, config.bundle_slack_ms)
@@ -87,7 +112,12 @@ class Sender:
         self._last_timestamp: int | None = None
         self._reported = (0, 0)
         self._units = self._bundles = self._keyframes = self._requests = self._reports = 0
-        self._unit_bytes = self._keyframe_bytes = 0
+        self._unit_bytes = self._keyframe_bytes = self._repeated_bytes = 0
+
+    @property
+    def base_start_wanted(self) -> bool:
+        """True when the encoder should start the base afresh: no other base picture leaves before."""
+        return self._chain.broken
 
     @property
     def keyframe_wanted(self) -> bool:
@@ -99,12 +129,17 @@ class Sender:
         """How many units a message and how many captured frames a unit, at present."""
         return self._rate.plan
 
+    def allot(self, allot: Callable[[float], float]) -> None:
+        """As RateControl.allot."""
+        self._rate.allot(allot)
+
     @property
     def counts(self) -> SenderCounts:
         """Totals so far."""
         return SenderCounts(
             self._units, self._bundles, self._keyframes, self._packer.dropped_stale, self._requests,
             self._reports, self._rate.loss, self._rate.rtt_ms, self._unit_bytes, self._keyframe_bytes,
+            self._chain.restarts, self._repeated_bytes,
         )  # fmt: skip
 
     def wants_motion(self, timestamp: int) -> bool:
@@ -128,7 +163,10 @@ class Sender:
             self._wanted = None
             self._keyframes += 1
             self._keyframe_bytes += len(data)
-        self._packer.add(unit, self._rate.plan, now_ms)
+        if unit.base is not None and not self._chain.admits(unit.base):
+            return
+        if not self._packer.add(unit, self._rate.plan, now_ms):
+            self._chain.lost()
 
     def request_keyframe(self, reason: int, now_ms: float) -> None:
         """Somebody wants a keyframe; wishes that come in quick succession are one."""
@@ -136,7 +174,7 @@ class Sender:
         if not recent and self._transfer.outstanding is None:
             self._last_request_ms, self._wanted = now_ms, reason
 
-    def receive(self, message: KeyframeAck | KeyframeRequest | ReceiverReport, now_ms: float) -> None:
+    def receive(self, message: KeyframeAck | KeyframeRequest | BaseRequest | ReceiverReport, now_ms: float) -> None:
         """A message of the receiving end."""
         if isinstance(message, KeyframeAck):
             if self._transfer.acknowledge(message.reference_id):
@@ -144,6 +182,8 @@ class Sender:
         elif isinstance(message, KeyframeRequest):
             self._requests += 1
             self.request_keyframe(message.reason, now_ms)
+        elif isinstance(message, BaseRequest):
+            self._chain.request(message.sequence, self._writer.next_sequence, now_ms)
         else:
             self._receive_report(message, now_ms)
 
@@ -167,15 +207,15 @@ class Sender:
         out = []
         bundle = self._due_bundle(now_ms, droppable_backlog_bytes)
         if bundle is not None:
-            out.append(Outgoing(Delivery.DROPPABLE, bundle))
+            out += [Outgoing(Delivery.DROPPABLE, message) for message in split_bundle(bundle, self._limits)]
         if self._transfer.age_ms(now_ms) > self._config.keyframe_timeout_ms:
             self._wanted = 1
         if reliable_backlog_bytes == 0 and now_ms >= self._next_piece_ms:
             piece = self._transfer.next_piece()
             if piece is not None:
                 out.append(Outgoing(Delivery.RELIABLE, piece))
-                if len(self.held):  # nothing to leave room for at the start
-                    self._next_piece_ms = now_ms + len(piece.data) * 8000 / self._config.keyframe_bps
+                pace_bps = self._config.keyframe_bps * (1 if len(self.held) else FIRST_KEYFRAME_PACE)
+                self._next_piece_ms = now_ms + len(piece.data) * 8000 / pace_bps
         return out
 
     def _due_bundle(self, now_ms: float, backlog_bytes: int) -> MotionBundle | None:
@@ -188,10 +228,27 @@ class Sender:
             for unit in bundle.units:
                 self._rate.unit_sent(len(unit.payload))
                 self._unit_bytes += len(unit.payload)
+            self._chain.left(bundle)
+            before, self._previous = self._previous, bundle
+            if self.repeat and before is not None:
+                bundle = self._with(before, bundle)
             self._sent_at[bundle.timestamp] = now_ms
             while len(self._sent_at) > _REMEMBERED_BUNDLES:
                 self._sent_at.popitem(last=False)
         return bundle
+
+    def _with(self, before: MotionBundle, bundle: MotionBundle) -> MotionBundle:
+        """The bundle with the units of the one before in front of it, where both fit one message."""
+        size = sum(len(unit.payload) for unit in (*before.units, *bundle.units))
+        follows = seq16_add(before.sequence, len(before.units)) == bundle.sequence
+        if before.reference_id != bundle.reference_id or not follows or size > self._limits.piece_bytes // 2:
+            return bundle
+        last = before.timestamp + sum(unit.delta for unit in before.units)
+        first = bundle.units[0]
+        joined = BundledUnit((bundle.timestamp - last) & self._time_mask, first.payload, first.layer)
+        self._repeated_bytes += sum(len(unit.payload) for unit in before.units)
+        units = (*before.units, joined, *bundle.units[1:])
+        return MotionBundle(before.reference_id, before.sequence, before.timestamp, units)
 
     def next_poll_ms(self, now_ms: float) -> float | None:
         """When `poll` may have something without new input; None when only input can change that."""

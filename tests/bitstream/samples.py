@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from talkcodec.bitstream import (
     AudioFormat,
     BasePicture,
+    BaseRequest,
     BaseStart,
     BundledUnit,
+    BundlePiece,
     Bye,
     Hello,
     KeyframeAck,
@@ -70,6 +72,12 @@ def pieces(draw: st.DrawFn) -> KeyframePiece:
 
 
 @st.composite
+def bundle_pieces(draw: st.DrawFn) -> BundlePiece:
+    count = draw(st.integers(2, 64))
+    return BundlePiece(draw(u16), draw(st.integers(0, count - 1)), count, draw(st.binary(min_size=1, max_size=1100)))
+
+
+@st.composite
 def bundles(draw: st.DrawFn) -> MotionBundle:
     payloads = draw(st.lists(st.binary(max_size=40), min_size=1, max_size=32))
     deltas = [0] + [draw(u32) for _ in payloads[1:]]
@@ -106,6 +114,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(ReceiverReport, u16, u64, *([u32] * 8)),
     st.builds(Bye, u8, names),
     st.builds(SoundClock, u32, u32),
+    st.builds(BaseRequest, u16),
+    bundle_pieces(),
 )
 
 tables = st.builds(generic_table, st.integers(1, 64), st.booleans())
@@ -171,6 +181,8 @@ MESSAGE_VECTORS: dict[str, Message] = {
     "receiver-report": ReceiverReport(65535, (1 << 64) - 1, 1000, 50, 90, 40000, 12, 940, 8, 2),
     "bye": Bye(1, "model hash differs"),
     "sound-clock": SoundClock(4294967295, 90_000),
+    "base-request": BaseRequest(65535),
+    "bundle-piece": BundlePiece(65535, 1, 64, b"\x08piece"),
 }  # fmt: skip
 
 MOTION_VECTORS: dict[str, MotionUnit] = {

@@ -5,20 +5,20 @@ import pytest
 
 from talkcodec.errors import ConfigError
 from talkcodec.session import PlayoutConfig, Shown
-from talkcodec.session.jitter_buffer import JitterBuffer, TimedMotion
-from talkcodec.types import Kind, Motion
+from talkcodec.session.jitter_buffer import JitterBuffer, TimedUnit
+from talkcodec.types import Drive, Kind, Motion
 
 PERIOD = 3600
 
 
-def unit(index: int, sequence: int | None = None, timestamp: int | None = None) -> TimedMotion[int]:
+def unit(index: int, sequence: int | None = None, timestamp: int | None = None) -> TimedUnit[int]:
     """Frame `index` of a movement of 0.01 a frame."""
     motion = Motion(np.full((2, 2), 0.01 * index, np.float32))
     stamp = index * PERIOD if timestamp is None else timestamp
-    return TimedMotion((index if sequence is None else sequence) & 0xFFFF, stamp & 0xFFFFFFFF, 0, motion)
+    return TimedUnit((index if sequence is None else sequence) & 0xFFFF, stamp & 0xFFFFFFFF, 0, Drive(motion))
 
 
-def play(buffer: JitterBuffer[int], arrivals: dict[float, list[TimedMotion[int]]], until_ms: float) -> list[Shown[int]]:
+def play(buffer: JitterBuffer[int], arrivals: dict[float, list[TimedUnit[int]]], until_ms: float) -> list[Shown[int]]:
     shown, now, waiting = [], 0.0, sorted(arrivals.items())
     while now <= until_ms:
         while waiting and waiting[0][0] <= now:
@@ -84,7 +84,7 @@ def test_bundles_are_waited_for() -> None:
 
 def test_reordered_units_are_put_in_order() -> None:
     buffer = JitterBuffer(PlayoutConfig(minimum_delay_ms=60))
-    arrivals: dict[float, list[TimedMotion[int]]] = {}
+    arrivals: dict[float, list[TimedUnit[int]]] = {}
     for i in range(0, 50, 2):
         arrivals[i * 40.0 + 40] = [unit(i + 1), unit(i)]
     shown = play(buffer, arrivals, 49 * 40.0)

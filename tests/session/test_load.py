@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from talkcodec.session import LoadControl, PlayoutConfig
-from talkcodec.session.jitter_buffer import JitterBuffer, TimedMotion
-from talkcodec.types import Kind, Motion
+from talkcodec.session.jitter_buffer import JitterBuffer, TimedUnit
+from talkcodec.types import Drive, Kind, Motion
 
 PERIOD = 3600
 PERIOD_MS = 40.0
@@ -36,7 +36,7 @@ class Machine:
             if now % self.every_ms == 0:
                 index = now // self.every_ms
                 stamp = now * 90
-                self.buffer.push(TimedMotion(index & 0xFFFF, stamp, 0, STILL), float(now))
+                self.buffer.push(TimedUnit(index & 0xFFFF, stamp, 0, Drive(STILL)), float(now))
             if busy is not None and now >= busy[1]:
                 self.load.worked(busy[1] - busy[0], float(now))
                 self.shown_ms.append(now)

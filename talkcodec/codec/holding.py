@@ -1,0 +1,94 @@
+"""A running stream at a rate: what is coded next is chosen by what was coded last, since a call cannot code twice."""
+
+from dataclasses import replace
+from math import log
+
+from talkcodec.codec.base import BaseConfig
+from talkcodec.codec.config import EncoderConfig, Rung
+from talkcodec.codec.ladder import KEYFRAME_SHARE, cheaper, config_for_rate
+
+__all__ = ["RateHolder"]
+
+_ENVELOPE_BYTES = 13
+"""Of a message with one base unit."""
+
+_WINDOW_S, _URGENT_S = 4.0, 1.5
+"""So long the bytes are counted before the quality is changed, which costs a fresh start of the base; and so long where
+they are far too many."""
+
+_OVER, _FAR_OVER, _UNDER = 1.15, 1.6, 0.75
+
+_GROWTH = 0.045
+"""Natural logarithm of the bytes' growth with one step of quality."""
+
+_LARGEST_STEP = 15.0
+
+
+class RateHolder:
+    """Keeps base pictures to a rate by their quality, and by a lower step of the ladder where quality 0 takes too much.
+
+    What was learned of each size and frame rate is kept when the rate changes, and used when it comes back.
+    """
+
+    def __init__(self, config: EncoderConfig, picture_size: int) -> None:
+        """config: what `aim` begins from, whatever it has chosen since."""
+        self._asked, self._size = config, picture_size
+        self._bitrate_bps: float | None = None
+        self._known: dict[tuple[int, float], float] = {}
+        self._top = self._config = config
+        self._bytes, self._since_s = 0, float("inf")  # counted since then
+
+    def aim(self, bitrate_bps: float, rung: Rung | None) -> EncoderConfig:
+        """The configuration for a rate, in this rung, None for the ladder's. Raises ConfigError below 1 kbit/s."""
+        top = config_for_rate(bitrate_bps, self._asked, self._size, rung)
+        same = (top.rung, _kind(top.base)) == (self._top.rung, _kind(self._top.base))
+        if not same or self._bitrate_bps is None:
+            self._config = replace(top, base=self._remembered(top.base))
+            self._since_s = float("inf")
+        else:
+            self._config = replace(top, base=self._config.base)  # `took` will find the quality
+        self._top, self._bitrate_bps = top, bitrate_bps
+        return self._config
+
+    def took(self, size_bytes: int, started: bool, time_s: float) -> BaseConfig | None:
+        """A base picture took so many bytes; how the next are to be coded, None when as before.
+
+        started: it was a fresh start, which tells nothing of the others.
+        """
+        if self._bitrate_bps is None:
+            return None
+        if time_s < self._since_s:
+            self._since_s, self._bytes = time_s, 0
+            return None
+        self._bytes += 0 if started else size_bytes
+        elapsed_s = time_s - self._since_s
+        if elapsed_s < _URGENT_S:
+            return None
+        base = self._config.base
+        allowed_bps = (1 - KEYFRAME_SHARE) * self._bitrate_bps - 8 * _ENVELOPE_BYTES * base.fps
+        ratio = max(8 * self._bytes, 1) / elapsed_s / max(allowed_bps, 8 * 8 * base.fps)
+        if elapsed_s < _WINDOW_S and ratio < _FAR_OVER:
+            return None
+        self._since_s, self._bytes = time_s, 0
+        if _UNDER <= ratio <= _OVER:
+            return None
+        step = min(_LARGEST_STEP, max(-_LARGEST_STEP, -log(ratio) / _GROWTH))
+        quality = min(100.0, max(0.0, round(2 * (base.quality + step)) / 2))
+        changed = replace(base, quality=quality)
+        if changed == base and ratio > _OVER:
+            lower = cheaper(self._config, self._size)
+            changed = self._remembered(lower[0].base) if lower else base
+        elif ratio < _UNDER and _kind(base) != _kind(self._top.base) and quality > self._top.base.quality:
+            changed = self._remembered(self._top.base)
+        self._known[_kind(base)] = quality
+        if changed == base:
+            return None
+        self._config = replace(self._config, base=changed)
+        return changed
+
+    def _remembered(self, base: BaseConfig) -> BaseConfig:
+        return replace(base, quality=self._known.get(_kind(base), base.quality))
+
+
+def _kind(base: BaseConfig) -> tuple[int, float]:
+    return base.size, base.fps
