@@ -1,71 +1,88 @@
-"""What aiortc does with the sound's packets, and what a call wants of it instead. Works on aiortc 1.14 to 1.16.
+"""What aiortc does with the sound's packets, and what a call wants of it instead.
 
 aiortc's buffer for sound waits for sixteen packets when one is lost, its reports come every second where RFC 3550 asks
-for five, and it offers header extensions and a longer authentication tag than the standard's own default. None of this
+for five, and it offers header extensions and a longer authentication tag than the one that all must have. None of this
 can be set, so the names below are replaced on one connection's objects; a test looks whether they are still there.
+docs/network.md says what each saves, and what it costs.
 """
 
 import logging
 import re
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiortc.rtcdtlstransport
-from aiortc import RTCRtpReceiver, RTCRtpSender
+from aiortc import RTCDtlsTransport, RTCRtpReceiver, RTCRtpSender
+from aiortc.rtcrtpreceiver import StreamStatistics
+from aiortc.rtp import RtcpByePacket
 
 from talkcodec.errors import ConfigError
+from talkcodec.media import OPUS_RATE_HZ
 
-__all__ = ["lean_profiles", "sparse_reports", "take_packets", "without_extensions"]
+__all__ = ["prefer_short_tag", "sparse_reports", "take_packets", "without_extensions"]
 
 logger = logging.getLogger(__name__)
 
-REPORT_EVERY_S = 5.0
-"""RFC 3550, 6.2: the least time between reports."""
+REPORT_EVERY_S = 4.5
+"""With aiortc's own steps of 0.5 to 1.5 s that makes the 5 s that RFC 3550, section 6.2, recommends as the least."""
 
+_SHORT_TAG = b"SRTP_AES128_CM_SHA1_80"
 _EXTENSIONS = re.compile(r"^a=extmap:.*\r?\n", re.MULTILINE)
-_PREFERRED = b"SRTP_AES128_CM_SHA1_80"
+_STREAMS = 4
+"""So many streams of one peer are reported on."""
 
 
 def take_packets(receiver: RTCRtpReceiver, taken: Callable[[bytes, int, int], None]) -> None:
     """Hand every packet's payload, sequence number and timestamp to `taken`, instead of aiortc's buffer and decoder.
-
-    Raises ConfigError when this aiortc has no such place.
+    They still count in its reports. Raises ConfigError when this aiortc has no such place.
     """
     _expect(receiver, "_handle_rtp_packet")
+    _expect(receiver, "_RTCRtpReceiver__remote_streams")
+    streams: dict[int, StreamStatistics] = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
 
     async def handle(packet: Any, arrival_time_ms: int) -> None:
+        if packet.ssrc not in streams and len(streams) < _STREAMS:
+            streams[packet.ssrc] = StreamStatistics(OPUS_RATE_HZ)
+        if packet.ssrc in streams:
+            streams[packet.ssrc].add(packet)
         if packet.payload:
             taken(packet.payload, packet.sequence_number, packet.timestamp)
 
     receiver._handle_rtp_packet = handle  # type: ignore[method-assign]
 
 
-def sparse_reports(sender: RTCRtpSender) -> None:
-    """A sender report every five seconds; what ends the stream leaves at once. Raises ConfigError as `take_packets`."""
-    _expect(sender, "_send_rtcp")
-    original, last_s = sender._send_rtcp, float("-inf")
+def sparse_reports(end: RTCRtpSender | RTCRtpReceiver, clock: Callable[[], float] = time.monotonic) -> None:
+    """A report every five seconds, the first at once; what ends the stream leaves too. Raises ConfigError as
+    `take_packets`."""
+    _expect(end, "_send_rtcp")
+    original: Callable[[Any], Awaitable[None]] = end._send_rtcp
+    last_s = float("-inf")
 
-    async def send(packets: list[Any]) -> None:
+    async def send(packets: Any) -> None:
         nonlocal last_s
-        ends = any(type(packet).__name__ == "RtcpByePacket" for packet in packets)
-        if ends or time.monotonic() - last_s >= REPORT_EVERY_S:
-            last_s = time.monotonic()
-            await original(packets)
+        ends = isinstance(packets, list) and any(isinstance(packet, RtcpByePacket) for packet in packets)
+        now_s = clock()
+        if ends or now_s - last_s >= REPORT_EVERY_S:
+            last_s = now_s
+            try:
+                await original(packets)
+            except struct.error as error:  # what a peer's packets say may not fit a report, and must not end the task
+                logger.debug("no report: %s", error)
 
-    sender._send_rtcp = send  # type: ignore[method-assign]
+    end._send_rtcp = send  # type: ignore[method-assign]
+
+
+def prefer_short_tag(transport: RTCDtlsTransport) -> None:
+    """Before the handshake: prefer the SRTP profile that all must have (RFC 8827, section 6.5: AES-128, a tag of 80
+    bits) to AES-GCM with 128 bits of tag. Raises ConfigError as `take_packets`."""
+    _expect(transport, "_srtp_profiles")
+    transport._srtp_profiles = sorted(transport._srtp_profiles, key=lambda p: p.openssl_profile != _SHORT_TAG)
 
 
 def without_extensions(sdp: str) -> str:
     """A description that offers no RTP header extensions: twelve bytes a packet that nobody here reads."""
     return _EXTENSIONS.sub("", sdp)
-
-
-def lean_profiles() -> None:
-    """Prefer the SRTP profile that all must have (RFC 5764: AES-128, 80 bits of tag) to AES-GCM's 128 bits of tag."""
-    profiles = getattr(aiortc.rtcdtlstransport, "SRTP_PROFILES", None)
-    if profiles is not None:
-        profiles.sort(key=lambda profile: profile.openssl_profile != _PREFERRED)
 
 
 def _expect(target: object, name: str) -> None:

@@ -15,7 +15,7 @@ from aiortc import (
 from aiortc.exceptions import InvalidStateError
 
 from talkcodec.errors import ConfigError, OfferError
-from talkcodec.peer.rtp import lean_profiles, sparse_reports, take_packets, without_extensions
+from talkcodec.peer.rtp import prefer_short_tag, sparse_reports, take_packets, without_extensions
 from talkcodec.transport.datachannel import DataChannels
 from talkcodec.transport.relay import IP_UDP_BYTES
 from talkcodec.transport.with_sound import WithSound
@@ -66,7 +66,6 @@ def offer_loopback() -> None:
 def new_connection(ice_servers: tuple[IceServer, ...] = ()) -> RTCPeerConnection:
     """A peer connection with these servers and no others (aiortc would ask a public STUN server by default)."""
     offer_loopback()
-    lean_profiles()
     servers = [RTCIceServer(s.url, s.username, s.credential) for s in ice_servers]
     return RTCPeerConnection(RTCConfiguration(iceServers=servers))
 
@@ -94,8 +93,9 @@ class WebRtcConnection:
         else:  # without any medium the connection would have no statistics
             self.rtc.addTransceiver("audio", direction="inactive" if self._arrived is None else "recvonly")
         self._channels.create()
+        self._make_lean()
         await self.rtc.setLocalDescription(await self.rtc.createOffer())
-        return self._description()
+        return without_extensions(self.rtc.localDescription.sdp)
 
     async def answer(self, offer: str) -> str:
         """The SDP answer to an offer. Raises OfferError; the connection is closed then."""
@@ -104,11 +104,12 @@ class WebRtcConnection:
             if self._sound is not None and any(medium.kind == "audio" for medium in self.rtc.getTransceivers()):
                 self.rtc.addTrack(self._sound)
             self._channels.create()
+            self._make_lean()
             await self.rtc.setLocalDescription(await self.rtc.createAnswer())
         except _BAD_SDP as error:
             await self.rtc.close()
             raise OfferError(f"the SDP offer cannot be used: {error or type(error).__name__}") from error
-        return self._description()
+        return without_extensions(self.rtc.localDescription.sdp)
 
     async def accept(self, answer: str) -> None:
         """Take the answer to our offer. Raises OfferError."""
@@ -133,10 +134,15 @@ class WebRtcConnection:
             self._sound.stop()
         await self.rtc.close()
 
-    def _description(self) -> str:
-        for transceiver in self.rtc.getTransceivers():
-            sparse_reports(transceiver.sender)
-        return without_extensions(self.rtc.localDescription.sdp)
+    def _make_lean(self) -> None:
+        """Before any handshake of DTLS."""
+        media, sctp = self.rtc.getTransceivers(), self.rtc.sctp
+        for medium in media:
+            sparse_reports(medium.sender)
+            sparse_reports(medium.receiver)
+            prefer_short_tag(medium.sender.transport)
+        if sctp is not None:
+            prefer_short_tag(sctp.transport)
 
     def _track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio" and self._arrived is not None:
