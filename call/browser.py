@@ -23,7 +23,7 @@ from aiortc.exceptions import InvalidStateError
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
-from call.sound import MicrophoneCoder, PageSound
+from call.sound import Microphone, PageSound
 from call.stage import Stage
 from talkcodec.clock import CLOCK_HZ
 from talkcodec.errors import BitstreamError
@@ -86,7 +86,7 @@ class Browser:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self.has_camera = self.has_microphone = False
         self._peer_picture, self._own_picture, self._sound = PictureTrack(), PictureTrack(), PageSound()
-        self._coder = MicrophoneCoder()
+        self._microphone = Microphone()
         self._camera: LatestWorker[tuple[VideoFrame, float]] = LatestWorker("camera", self._convert, self._failed)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
@@ -150,8 +150,8 @@ class Browser:
                 if isinstance(frame, AudioFrame):
                     self.has_microphone = True
                     # A fifth of a millisecond for 20 ms of sound: not worth a thread's hand-over.
-                    for captured_s, packet in self._coder.encode(frame, time.monotonic()):
-                        self._stage.hear(packet, captured_s)
+                    for captured_s, samples in self._microphone.blocks(frame, time.monotonic()):
+                        self._stage.hear(samples, captured_s)
 
     def _read(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

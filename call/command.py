@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from talkcodec.command.options import (
+    DEFAULT_BUDGET_KBPS,
     DEFAULT_MODEL,
     BitrateOption,
     BudgetOption,
@@ -73,7 +74,7 @@ def call(
     threads: ThreadsOption = None,
     rung: RungOption = None,
     bitrate: BitrateOption = None,
-    budget: BudgetOption,
+    budget: BudgetOption = DEFAULT_BUDGET_KBPS,
     bundle: BundleOption,
     motion_fps: MotionFpsOption,
     added_delay: DelayOption,
@@ -104,14 +105,14 @@ def call(
         keyframe_interval=keyframe_interval, refresh_l1=refresh_l1, smoothing=smoothing, acknowledged=True,
     )  # fmt: skip
     chosen, bitrate_bps = picture_rate(rung, bitrate)
-    rate = rate_config(budget=budget, bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
+    rate = rate_config(bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
     call_options = CallOptions(
         invitation=Invitation.parse(link) if link else None,
         whip=WhipConfig(host=listen, port=port, cert=cert, key_file=cert_key),
         public_url=public_url,
         ca_file=ca,
         ice_servers=ice_servers(ice_server),
-        peer=PeerConfig(encoder=encoder, rate=rate, rung=chosen, bitrate_bps=bitrate_bps),
+        peer=PeerConfig(encoder=encoder, rate=rate, budget_kbps=budget, rung=chosen, bitrate_bps=bitrate_bps),
         compare=compare,
         record_dir=record_dir,
         stats=stats,

@@ -3,7 +3,7 @@
 from call.stage import Stage
 from talkcodec.media.sources import open_source
 from talkcodec.peer.feed import SourceFeed
-from talkcodec.types import Picture
+from talkcodec.types import Picture, SoundArray
 
 __all__ = ["FileSource"]
 
@@ -31,6 +31,6 @@ class FileSource:
         if self.enabled:
             self._stage.capture(picture, captured_s)
 
-    def _push_sound(self, packet: bytes, captured_s: float) -> None:
+    def _push_sound(self, samples: SoundArray, captured_s: float) -> None:
         if self.enabled:
-            self._stage.hear(packet, captured_s)
+            self._stage.hear(samples, captured_s)

@@ -1,4 +1,4 @@
-"""Sound between the page and the peer: microphone to Opus packets, the peer's samples to a track, both on one clock."""
+"""Sound between the page and the peer: the microphone's samples, the peer's samples to a track, both on one clock."""
 
 import asyncio
 import time
@@ -12,9 +12,10 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
-from talkcodec.media.opus import OPUS_RATE_HZ, SPEECH_BPS, OpusEncoder
+from talkcodec.media.opus import OPUS_RATE_HZ
+from talkcodec.types import SoundArray
 
-__all__ = ["FRAME_SAMPLES", "MicrophoneCoder", "PageSound"]
+__all__ = ["FRAME_SAMPLES", "Microphone", "PageSound"]
 
 FRAME_SAMPLES = OPUS_RATE_HZ // 50
 MICROPHONE_DELAY_S = 0.06
@@ -26,27 +27,23 @@ _HANG_OVER = 15
 """So many silent frames are still sent, so that no word is cut."""
 
 
-class MicrophoneCoder:
-    """PCM frames of the page to Opus packets of 20 ms, mono, for voice; silence is left out."""
+class Microphone:
+    """PCM frames of the page to blocks of 20 ms, mono; silence is left out."""
 
-    def __init__(self, bitrate_bps: int = SPEECH_BPS) -> None:
-        self._opus = OpusEncoder(bitrate_bps)
+    def __init__(self) -> None:
         self._resampler = av.AudioResampler("s16", "mono", OPUS_RATE_HZ, frame_size=FRAME_SAMPLES)
-        self._samples = self._silent = 0
+        self._silent = 0
 
-    def encode(self, frame: AudioFrame, arrived_s: float) -> list[tuple[float, bytes]]:
-        """(capture time on the monotonic clock, packet) of all that is complete; nothing for silence."""
-        coded = []
+    def blocks(self, frame: AudioFrame, arrived_s: float) -> list[tuple[float, SoundArray]]:
+        """(capture time on the monotonic clock, (960,) samples) of all that is complete; nothing for silence."""
+        heard = []
         frame.pts = None
         for piece in self._resampler.resample(frame):
             samples = piece.to_ndarray().reshape(-1).astype(np.int16, copy=False)
             self._silent = self._silent + 1 if np.abs(samples).max(initial=0) < _SILENT_PEAK else 0
-            if self._silent > _HANG_OVER:
-                continue
-            coded += [packet.data for packet in self._opus.encode(samples, self._samples)]
-            self._samples += len(samples)
-        captured_s = arrived_s - MICROPHONE_DELAY_S
-        return [(captured_s, packet) for packet in coded]
+            if self._silent <= _HANG_OVER:
+                heard.append((arrived_s - MICROPHONE_DELAY_S, samples))
+        return heard
 
 
 class PageSound(MediaStreamTrack):

@@ -21,7 +21,7 @@ from call.pace import PACES, Pace
 from talkcodec.errors import TalkcodecError
 from talkcodec.media.marks import draw_keypoints, mark_generated
 from talkcodec.media.sinks import FileSink
-from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound
+from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound, SoundArray
 
 __all__ = ["Port", "Stage", "Switches", "Viewer"]
 
@@ -37,8 +37,8 @@ class Port(Protocol):
         """A captured frame; from any thread."""
         ...
 
-    def push_sound(self, packet: bytes, captured_s: float) -> None:
-        """20 ms of Opus; on the event loop."""
+    def push_sound(self, samples: SoundArray, captured_s: float) -> None:
+        """20 ms of sound, (960,) int16 mono at 48 kHz; on the event loop."""
         ...
 
 
@@ -96,10 +96,10 @@ class Stage:
         self._last_sent_s = captured_s
         port.push(picture, captured_s)
 
-    def hear(self, packet: bytes, captured_s: float) -> None:
-        """A packet of the microphone; dropped while it is off or there is no call."""
+    def hear(self, samples: SoundArray, captured_s: float) -> None:
+        """20 ms of the microphone; dropped while it is off or there is no call."""
         if self.port is not None and self.switches.microphone:
-            self.port.push_sound(packet, captured_s)
+            self.port.push_sound(samples, captured_s)
 
     def show(self, played: PlayedPicture) -> None:
         """The peer's next frame, from the generator's thread."""

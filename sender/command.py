@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from talkcodec.command.options import (
+    DEFAULT_BUDGET_KBPS,
     DEFAULT_MODEL,
     BitrateOption,
     BudgetOption,
@@ -55,7 +56,7 @@ def send(
     threads: ThreadsOption = None,
     rung: RungOption = None,
     bitrate: BitrateOption = None,
-    budget: BudgetOption,
+    budget: BudgetOption = DEFAULT_BUDGET_KBPS,
     bundle: BundleOption,
     motion_fps: MotionFpsOption,
     added_delay: DelayOption,
@@ -90,13 +91,13 @@ def send(
         keyframe_interval=keyframe_interval, refresh_l1=refresh_l1, smoothing=smoothing, acknowledged=True,
     )  # fmt: skip
     chosen, bitrate_bps = picture_rate(rung, bitrate)
-    rate = rate_config(budget=budget, bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
+    rate = rate_config(bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
     options = SendOptions(
         url=url,
         key=key,
         ca_file=ca,
         ice_servers=ice_servers(ice_server),
-        peer=PeerConfig(encoder=encoder, rate=rate, rung=chosen, bitrate_bps=bitrate_bps),
+        peer=PeerConfig(encoder=encoder, rate=rate, budget_kbps=budget, rung=chosen, bitrate_bps=bitrate_bps),
         sound=sound,
         give_up_s=give_up,
         seconds=seconds,

@@ -19,7 +19,7 @@ from talkcodec.peer.peer import Peer, Sends
 from talkcodec.peer.report import CallMeter, StatsFile, status_line
 from talkcodec.peer.signalling import dial
 from talkcodec.peer.webrtc import IceServer, WebRtcConnection
-from talkcodec.types import Picture
+from talkcodec.types import Picture, SoundArray
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
@@ -147,9 +147,9 @@ class SendProgram:
         if peer is not None:
             peer.push(picture, captured_s)
 
-    def _push_sound(self, packet: bytes, captured_s: float) -> None:
+    def _push_sound(self, samples: SoundArray, captured_s: float) -> None:
         if self._peer is not None:
-            self._peer.push_sound(packet, captured_s)
+            self._peer.push_sound(samples, captured_s)
 
     async def _finish(self, peer: Peer) -> None:
         """Ends the call when the source ends, the time is over, or the user stops it."""

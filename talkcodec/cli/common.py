@@ -10,6 +10,7 @@ from talkcodec.errors import ConfigError, MediaError
 
 __all__ = ["check_output", "progress"]
 
+
 def check_output(path: Path, *inputs: Path | None, suffix: str) -> None:
     """Refuse an output that would overwrite an input, has another suffix, or whose folder is missing."""
     if path.suffix.lower() != suffix:

@@ -17,6 +17,7 @@ from talkcodec.command.options import (
     ModelOption,
     QualityOption,
     RefreshOption,
+    RungKind,
     RungOption,
     SmoothingOption,
     StillOption,
@@ -64,6 +65,8 @@ def encode(
     check_output(out, source, suffix=".tkc")
     if not 0 <= audio_kbps <= 510:
         raise ConfigError(f"--audio-kbps: got {audio_kbps:g}, expected 0 (no sound) to 510")
+    if rung is RungKind.auto and bitrate is None:
+        raise ConfigError("--rung auto chooses by the rate: give --bitrate KBPS too")
     chosen, bitrate_bps = picture_rate(rung, bitrate)
     config = encoder_config(
         keypoint_step=keypoint_step, jacobian_step=jacobian_step, still=still, quality=quality,

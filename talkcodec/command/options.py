@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from talkcodec.session import RateConfig
 
 __all__ = [
+    "DEFAULT_BUDGET_KBPS",
     "DEFAULT_MODEL",
     "BitrateOption",
     "BudgetOption",
@@ -151,7 +152,7 @@ RungOption: TypeAlias = Annotated[
     typer.Option(
         "--rung",
         help="motion: keypoints alone. hybrid: small coded pictures, restored with the keyframe. video: coded "
-        "pictures as they are. auto: by the rate. Without a rate, motion.",
+        "pictures as they are. auto: by the rate. Without it: auto, or, where no rate is set, motion.",
     ),
 ]
 BitrateOption: TypeAlias = Annotated[
@@ -162,8 +163,12 @@ BitrateOption: TypeAlias = Annotated[
 ]
 
 BudgetOption: TypeAlias = Annotated[
-    int, _option(_rate(lambda config: config.budget_bps), help="Motion on the wire, both directions, bit/s.")
+    float,
+    typer.Option(
+        metavar="KBPS", min=8, max=2000, help="All that this side sends: picture, sound, headers, control; kbit/s."
+    ),
 ]
+DEFAULT_BUDGET_KBPS = 20.0
 BundleOption: TypeAlias = Annotated[
     int, _option(_rate(lambda config: config.bundle), min=0, max=4, help="Motion units a message; 0: automatic.")
 ]
@@ -172,9 +177,7 @@ MotionFpsOption: TypeAlias = Annotated[
 ]
 DelayOption: TypeAlias = Annotated[
     float,
-    _option(
-        _rate(lambda config: config.max_added_delay_ms), "--added-delay", help="Delay that bundling may add, ms."
-    ),
+    _option(_rate(lambda config: config.max_added_delay_ms), "--added-delay", help="Delay that bundling may add, ms."),
 ]
 
 IceServerOption: TypeAlias = Annotated[
@@ -215,21 +218,19 @@ def encoder_config(
     )
 
 
-def rate_config(*, budget: int, bundle: int, motion_fps: float, added_delay: float) -> "RateConfig":
+def rate_config(*, bundle: int, motion_fps: float, added_delay: float) -> "RateConfig":
     """What the options say. Raises ConfigError."""
     from talkcodec.session import RateConfig
 
-    return RateConfig(budget_bps=budget, bundle=bundle, motion_fps=motion_fps, max_added_delay_ms=added_delay)
+    return RateConfig(bundle=bundle, motion_fps=motion_fps, max_added_delay_ms=added_delay)
 
 
 def picture_rate(rung: RungKind | None, bitrate: float | None) -> "tuple[Rung | None, float | None]":
-    """The rung, None for the ladder's or the configuration's, and bit/s. Raises ConfigError."""
+    """The rung, None for the ladder's, and bit/s. Raises ConfigError."""
     from talkcodec.codec import Rung
 
     if bitrate is not None and not 1 <= bitrate <= 1000:
         raise ConfigError(f"--bitrate: got {bitrate:g}, expected 1 to 1000 kbit/s")
-    if rung is RungKind.auto and bitrate is None:
-        raise ConfigError("--rung auto chooses by the rate: give --bitrate KBPS too")
     chosen = None if rung in (None, RungKind.auto) else Rung(rung.value)
     return chosen, None if bitrate is None else bitrate * 1000
 

@@ -1,4 +1,4 @@
-"""What a microphone hears, as Opus packets on the monotonic clock."""
+"""What a microphone hears, on the monotonic clock."""
 
 import math
 import os
@@ -10,8 +10,7 @@ from pathlib import Path
 import av
 
 from talkcodec.errors import MediaError
-from talkcodec.media.opus import SPEECH_BPS
-from talkcodec.media.sound import SoundPacket, SoundTimeline
+from talkcodec.media.sound import SoundBlock, SoundTimeline
 
 __all__ = ["check_microphone", "read_microphone"]
 
@@ -19,22 +18,22 @@ _DRIFT_S = 0.1
 _ALSA_CONFIGURATION = "/usr/share/alsa/alsa.conf"
 
 
-def read_microphone(device: str = "default", bitrate_bps: int = SPEECH_BPS) -> Iterator[SoundPacket]:
-    """What a microphone hears as 20 ms Opus packets, until the iterator is closed; times on the monotonic clock.
+def read_microphone(device: str = "default") -> Iterator[SoundBlock]:
+    """What a microphone hears in blocks of 20 ms, until the iterator is closed; times on the monotonic clock.
 
     device: a name of the system's sound interface (ALSA, AVFoundation, DirectShow; "plughw:0" under ALSA), or
     INTERFACE:DEVICE with any input of FFmpeg. Raises MediaError when it cannot be opened, or breaks off.
     """
     # The sound card's clock is not ours: the sound is put in its place when they have drifted apart, or the machine
     # slept.
-    timeline = SoundTimeline(bitrate_bps, tolerance_s=_DRIFT_S, restart_s=math.inf)
+    timeline = SoundTimeline(tolerance_s=_DRIFT_S, restart_s=math.inf)
     zero_s = time.monotonic() - 1.0
     with _open_microphone(device) as container:
         try:
             for decoded in container.decode(container.streams.audio[0]):
                 heard_s = time.monotonic() - decoded.samples / decoded.sample_rate - zero_s
-                for packet in timeline.add(decoded, heard_s):
-                    yield packet._replace(time_s=packet.time_s + zero_s)
+                for block in timeline.add(decoded, heard_s):
+                    yield block._replace(time_s=block.time_s + zero_s)
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(f"the microphone {device} broke off: {error}") from error
     raise MediaError(f"the microphone {device} delivers no more sound")

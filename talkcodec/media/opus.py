@@ -1,4 +1,4 @@
-"""The one Opus encoder: frames of samples with their places in, packets with their places out."""
+"""The one Opus encoder and the one decoder: frames of samples with their places in, packets out, and back."""
 
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -9,11 +9,11 @@ import numpy as np
 from talkcodec.errors import ConfigError
 from talkcodec.types import SoundArray
 
-__all__ = ["OPUS_RATE_HZ", "SPEECH_BPS", "OpusEncoder", "OpusPacket"]
+__all__ = ["OPUS_RATE_HZ", "SPEECH_BPS", "OpusDecoder", "OpusEncoder", "OpusPacket"]
 
 OPUS_RATE_HZ = 48_000
 SPEECH_BPS = 16_000
-FRAMES_MS = (2.5, 5.0, 10.0, 20.0, 40.0, 60.0)
+FRAMES_MS = (2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0)
 APPLICATIONS = ("voip", "audio", "lowdelay")
 
 
@@ -25,11 +25,15 @@ class OpusPacket(NamedTuple):
     data: bytes
 
 
+LOOK_AHEAD_SAMPLES = 312
+"""How much earlier a packet's sound lies than the samples that completed it."""
+
+
 class OpusEncoder:
     """Sound at 48 kHz into Opus packets, one a frame. Places may jump forward: a gap stays a gap.
 
-    channels: 1 or 2. frame_ms: 2.5, 5, 10, 20, 40 or 60. application: "voip" for speech, "audio" for music,
-    "lowdelay". Raises ConfigError for other values.
+    channels: 1 or 2. frame_ms: 2.5, 5, 10, or 20 to 120 in steps of 20. application: "voip" for speech, "audio" for
+    music, "lowdelay". Raises ConfigError for other values.
     """
 
     def __init__(
@@ -58,3 +62,25 @@ class OpusEncoder:
         )
         frame.sample_rate, frame.time_base, frame.pts = OPUS_RATE_HZ, Fraction(1, OPUS_RATE_HZ), position
         return [OpusPacket(packet.pts or 0, bytes(packet)) for packet in self._codec.encode(frame)]
+
+
+class OpusDecoder:
+    """Opus packets of a call, one after the other, into samples. The state goes on over packets that are missing."""
+
+    def __init__(self) -> None:
+        codec: Any = av.AudioCodecContext.create("libopus", "r")
+        codec.sample_rate, codec.layout, codec.format = OPUS_RATE_HZ, "stereo", "s16"
+        self._codec, self._position = codec, 0
+
+    def decode(self, data: bytes) -> SoundArray:
+        """A packet of at most 120 ms -> (n,) int16 mono at 48 kHz; nothing for what is no packet."""
+        packet: Any = av.Packet(data)
+        packet.pts, packet.time_base = self._position, Fraction(1, OPUS_RATE_HZ)
+        try:
+            frames = self._codec.decode(packet)
+        except (av.FFmpegError, ValueError):
+            return np.zeros(0, np.int16)
+        parts = [frame.to_ndarray().reshape(-1, 2).astype(np.int32).sum(1) // 2 for frame in frames]
+        samples = np.concatenate(parts) if parts else np.zeros(0, np.int32)
+        self._position += len(samples)
+        return samples.astype(np.int16)

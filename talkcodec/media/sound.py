@@ -1,4 +1,4 @@
-"""The sound of a file as Opus packets. Its time stamps rule: gaps stay gaps, and what changes is resampled anew."""
+"""The sound of a file, as samples or Opus packets. Its time stamps rule: gaps stay gaps, what changes is resampled."""
 
 import logging
 from collections.abc import Iterator
@@ -13,12 +13,14 @@ from talkcodec.media.opus import OPUS_RATE_HZ, SPEECH_BPS, OpusEncoder
 from talkcodec.media.reader import CLOCK_RESTART_S
 from talkcodec.types import SoundArray
 
-__all__ = ["SoundPacket", "SoundTimeline", "read_opus"]
+__all__ = ["SoundBlock", "SoundPacket", "SoundTimeline", "read_opus", "read_sound"]
 
 logger = logging.getLogger(__name__)
 
 TOLERANCE_S = 0.05
 """Containers round times; only what lies further from its place than this is put there."""
+
+BLOCK_SAMPLES = OPUS_RATE_HZ // 50
 
 _GRID = 8
 """Places are multiples of so many samples, which are whole ticks of 90 kHz."""
@@ -32,8 +34,15 @@ class SoundPacket(NamedTuple):
     data: bytes
 
 
+class SoundBlock(NamedTuple):
+    """20 ms of sound, (960, channels) int16 at 48 kHz, and their time in seconds."""
+
+    time_s: float
+    samples: SoundArray
+
+
 class SoundTimeline:
-    """Decoded sound of any rate and layout, with times, into packets of 20 ms.
+    """Decoded sound of any rate and layout, with times, into blocks of 20 ms.
 
     A step back of less than a second is an overlap, of which the earlier sound stands; a longer one is a clock that
     began anew, and the sound goes on from where it was.
@@ -41,7 +50,6 @@ class SoundTimeline:
 
     def __init__(
         self,
-        bitrate_bps: int = SPEECH_BPS,
         channels: int = 1,
         *,
         tolerance_s: float = TOLERANCE_S,
@@ -49,7 +57,6 @@ class SoundTimeline:
     ) -> None:
         """tolerance_s: what lies no further from its place follows what was before. restart_s: a clock that falls by
         more has begun anew."""
-        self._encoder = OpusEncoder(bitrate_bps, channels)
         self._channels, self._tolerance_s, self._restart_s = channels, tolerance_s, restart_s
         self._layout = "mono" if channels == 1 else "stereo"
         self._resampler: av.AudioResampler | None = None
@@ -66,8 +73,8 @@ class SoundTimeline:
         """Time of the end of all sound so far."""
         return self._clock_s
 
-    def add(self, frame: av.AudioFrame, time_s: float | None) -> Iterator[SoundPacket]:
-        """The packets that are complete with a frame; times below 0 are left out. None: it follows the one before."""
+    def add(self, frame: av.AudioFrame, time_s: float | None) -> Iterator[SoundBlock]:
+        """The blocks that are complete with a frame; times below 0 are left out. None: it follows the one before."""
         kind = (frame.sample_rate, frame.layout.name, frame.format.name)
         time_s = self._clock_s if time_s is None else time_s + self._moved_s
         if self._resampler is not None and time_s < self._clock_s - self._restart_s:
@@ -84,14 +91,14 @@ class SoundTimeline:
         self._clock_s += frame.samples / frame.sample_rate
         frame.pts = None
         self._take(self._resampler.resample(frame))
-        yield from self._packets()
+        yield from self._blocks()
 
-    def finish(self) -> Iterator[SoundPacket]:
-        """The last packets, filled up with silence."""
+    def finish(self) -> Iterator[SoundBlock]:
+        """The last block, filled up with silence."""
         self._flush_resampler()
-        missing = -len(self._waiting) % self._encoder.frame_samples
+        missing = -len(self._waiting) % BLOCK_SAMPLES
         self._waiting = np.concatenate([self._waiting, np.zeros((missing, self._channels), np.int16)])
-        yield from self._packets()
+        yield from self._blocks()
 
     def _flush_resampler(self) -> None:
         if self._resampler is not None:
@@ -107,21 +114,27 @@ class SoundTimeline:
             self._end += len(samples)
             self._waiting = np.concatenate([self._waiting, samples[early:]])
 
-    def _packets(self) -> Iterator[SoundPacket]:
-        size = self._encoder.frame_samples
-        while len(self._waiting) >= size:
-            for packet in self._encoder.encode(self._waiting[:size], self._start):
-                if packet.position >= 0:  # the encoder's look-ahead lies before the start
-                    yield SoundPacket(packet.position / OPUS_RATE_HZ, size / OPUS_RATE_HZ, packet.data)
-            self._waiting = self._waiting[size:]
-            self._start += size
+    def _blocks(self) -> Iterator[SoundBlock]:
+        while len(self._waiting) >= BLOCK_SAMPLES:
+            yield SoundBlock(self._start / OPUS_RATE_HZ, self._waiting[:BLOCK_SAMPLES])
+            self._waiting = self._waiting[BLOCK_SAMPLES:]
+            self._start += BLOCK_SAMPLES
             self._coded_to = self._start
 
 
 def read_opus(
     path: Path | str, bitrate_bps: int = SPEECH_BPS, channels: int = 1, *, track: int | None = None
 ) -> Iterator[SoundPacket]:
-    """A sound track of a file as 20 ms Opus packets, by default the default one; nothing when the file has none.
+    """As `read_sound`, in Opus packets of 20 ms."""
+    encoder = OpusEncoder(bitrate_bps, channels)
+    for block in read_sound(path, channels, track=track):
+        for packet in encoder.encode(block.samples, round(block.time_s * OPUS_RATE_HZ)):
+            if packet.position >= 0:  # the encoder's look-ahead lies before the start
+                yield SoundPacket(packet.position / OPUS_RATE_HZ, BLOCK_SAMPLES / OPUS_RATE_HZ, packet.data)
+
+
+def read_sound(path: Path | str, channels: int = 1, *, track: int | None = None) -> Iterator[SoundBlock]:
+    """A sound track of a file in blocks of 20 ms, by default the default one; nothing when the file has none.
 
     track: 1 for the first. Times count from the first picture that can be decoded, so they fit those of MediaReader.
     What is damaged is left out with a warning. Raises MediaError when the file cannot be opened or has no such track.
@@ -132,7 +145,7 @@ def read_opus(
         if stream is None:
             return
         zero_s = first_frame_s(path)
-        timeline = SoundTimeline(bitrate_bps, channels)
+        timeline = SoundTimeline(channels)
         damage = Damage()
         for frame in decoded_frames(container, stream, damage):
             try:

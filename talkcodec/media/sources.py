@@ -15,7 +15,7 @@ from talkcodec.errors import MediaError, TalkcodecError
 from talkcodec.media.container import decoded_length_s
 from talkcodec.media.microphone import check_microphone, read_microphone
 from talkcodec.media.reader import Frame, MediaReader
-from talkcodec.media.sound import SoundPacket, read_opus
+from talkcodec.media.sound import SoundBlock, read_sound
 from talkcodec.sample import sample_path
 from talkcodec.types import Picture
 
@@ -39,8 +39,8 @@ class Source(Protocol):
         """All frames; a live source blocks until the next."""
         ...
 
-    def sound(self, from_s: float) -> Iterator[SoundPacket]:
-        """Opus packets of 20 ms with times of at least `from_s`."""
+    def sound(self, from_s: float) -> Iterator[SoundBlock]:
+        """Blocks of 20 ms, one channel, with times of at least `from_s`."""
         ...
 
 
@@ -84,15 +84,15 @@ class VideoFile:
                 shown = frame
                 yield frame
 
-    def sound(self, from_s: float) -> Iterator[SoundPacket]:
-        """Packets; whole rounds before `from_s` are not even read."""
+    def sound(self, from_s: float) -> Iterator[SoundBlock]:
+        """Blocks; whole rounds before `from_s` are not even read."""
         if not self.has_sound:
             return
         start_s = int(max(0.0, from_s) / self._length_s) * self._length_s if self._loop else 0.0
         while True:
-            for packet in read_opus(self._path):
-                if start_s + packet.time_s >= from_s and packet.time_s < self._length_s:
-                    yield SoundPacket(start_s + packet.time_s, packet.duration_s, packet.data)
+            for block in read_sound(self._path):
+                if start_s + block.time_s >= from_s and block.time_s < self._length_s:
+                    yield SoundBlock(start_s + block.time_s, block.samples)
             if not self._loop:
                 return
             start_s += self._length_s
@@ -122,7 +122,7 @@ class Camera:
             picture: Picture = np.asarray(cv2.cvtColor(captured, cv2.COLOR_BGR2RGB), dtype=np.uint8)
             yield Frame(picture, time.monotonic() - start_s)
 
-    def sound(self, from_s: float) -> Iterator[SoundPacket]:
+    def sound(self, from_s: float) -> Iterator[SoundBlock]:
         """Nothing."""
         return iter(())
 
@@ -147,12 +147,12 @@ class WithMicrophone:
             self._started.set()
         return self._source.frames()
 
-    def sound(self, from_s: float) -> Iterator[SoundPacket]:
+    def sound(self, from_s: float) -> Iterator[SoundBlock]:
         """What is heard from now on; waits for the pictures to begin."""
         self._started.wait()
         assert self._start_s is not None
-        for packet in read_microphone(self._device):
-            yield SoundPacket(packet.time_s - self._start_s, packet.duration_s, packet.data)
+        for block in read_microphone(self._device):
+            yield SoundBlock(block.time_s - self._start_s, block.samples)
 
 
 def open_source(text: str, loop: bool, microphone: str | None = None) -> Source:

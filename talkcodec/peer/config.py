@@ -1,8 +1,10 @@
 """What may be set on a peer: one place for both directions; what belongs to an absent direction is not looked at."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from talkcodec.codec import EncoderConfig, Rung
+from talkcodec.peer.sound import SoundConfig
 from talkcodec.session import Limits, PlayoutConfig, RateConfig, ReceiverConfig, SenderConfig
 
 __all__ = ["LinkConfig", "PeerConfig"]
@@ -23,9 +25,13 @@ class LinkConfig:
 class PeerConfig:
     """The settings of all parts of a peer, each with its own docstring.
 
+    carrier: what motion and reports ride on: "data-channel", "sound" (the padding of the sound's packets), or "auto":
+    the sound where we send it and the peer reads it, since its headers are paid for.
+    budget_kbps: all that this side sends, on the wire; `sound` and the budget of `rate` then follow from it. None: no
+    bound but theirs.
     lost_face_s: time without a face after which the last picture is kept alive, and a keyframe is sent when the face
-    is back. bitrate_bps: of the picture, keyframes and all included; None: as `encoder` says. rung: in which it is met,
-    None for the ladder's.
+    is back. bitrate_bps: of the picture, keyframes and all included; at most, where there is a
+    budget too; None: as the budget, or `encoder`, says. rung: in which it is met, None for the ladder's.
     """
 
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(acknowledged=True))
@@ -35,6 +41,9 @@ class PeerConfig:
     playout: PlayoutConfig = field(default_factory=PlayoutConfig)
     limits: Limits = field(default_factory=Limits)
     link: LinkConfig = field(default_factory=LinkConfig)
+    sound: SoundConfig = field(default_factory=SoundConfig)
+    budget_kbps: float | None = None
+    carrier: Literal["auto", "data-channel", "sound"] = "auto"
     lost_face_s: float = 1.0
     bitrate_bps: float | None = None
     rung: Rung | None = None

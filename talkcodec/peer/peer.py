@@ -25,10 +25,12 @@ from talkcodec.peer.meters import LipSync
 from talkcodec.peer.receiving import ReceivingEnd
 from talkcodec.peer.selfview import MirroredEnd
 from talkcodec.peer.sending import Cropper, SendingEnd
-from talkcodec.peer.sound import OutgoingSound, SoundReceiver
-from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE
+from talkcodec.peer.sound import OutgoingSound, SoundConfig, SoundReceiver
+from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE, FEATURE_READS_PADDING
+from talkcodec.session.budget import CallBudget
 from talkcodec.transport.boundary import Transport
-from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound
+from talkcodec.transport.with_sound import WithSound
+from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound, SoundArray
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
@@ -40,6 +42,11 @@ logger = logging.getLogger(__name__)
 _WISH = 4  # KeyframeRequest.reason: a person asked
 _PIECE_ENVELOPE_BYTES = 100
 """More than a KeyframePiece has beside its data."""
+CARRIED_REPORT_MS = 800.0
+"""Between receiver reports that ride with the sound: some 25 bytes each."""
+CODED_SHARE = 0.92
+"""Of what units may take on the wire: the rest is what a carrier puts around them."""
+AIM_STEP = 0.03
 _SLOWEST_FPS = 1.0
 """What rate control reckons with for a source that is slower still."""
 
@@ -52,10 +59,8 @@ class Connection(Protocol):
         """For messages."""
         ...
 
-    def carry_sound(
-        self, sound: MediaStreamTrack | None, arrived: Callable[[MediaStreamTrack], None] | None
-    ) -> None:
-        """Our track, None for none, and who takes the peer's, None for nobody."""
+    def carry_sound(self, sound: MediaStreamTrack | None, arrived: Callable[[bytes, int, int], None] | None) -> None:
+        """Our track, None for none, and who takes the peer's packets (payload, RTP number, time), None for nobody."""
         ...
 
     async def wire_bytes(self) -> tuple[int, int] | None:
@@ -69,7 +74,7 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sends:
-    """What this side sends. fps: pictures a second that will be pushed. sound: whether packets will be pushed too.
+    """What this side sends. fps: pictures a second that will be pushed. sound: whether it will be pushed too.
     cropper: cuts the face out, None for the usual one. on_self: our own pictures as the peer sees them, made while
     `Peer.look` asks for them; called in a thread."""
 
@@ -108,23 +113,34 @@ class Peer:
         transport = connection.transport
         if sends is not None:
             config = replace(config, sender=replace(config.sender, capture_fps=max(_SLOWEST_FPS, sends.fps)))
+        self._budget: CallBudget | None = None
+        self._aimed_bps = 1.0
+        if sends is not None and config.budget_kbps is not None:
+            self._budget = CallBudget(config.budget_kbps * 1000, sends.sound)
+            plan = self._budget.plan()
+            sound = SoundConfig(plan.sound_bps, plan.frame_ms)
+            config = replace(config, sound=sound, sender=replace(config.sender, keyframe_bps=round(plan.keyframe_bps)))
         room = transport.largest_payload_bytes - _PIECE_ENVELOPE_BYTES
-        self.config = replace(
-            config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room))
-        )
+        self.config = replace(config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room)))
         self.connection = connection
+        self._carrier = transport if isinstance(transport, WithSound) and config.carrier != "data-channel" else None
         self.link = Link(transport, self._hello(creator), self._agreed, config.link, self.config.limits)
         self.lip_sync = LipSync()
         self.first_timestamp: int | None = None
         self.same_clock = False
-        self._sound_out = OutgoingSound() if sends is not None and sends.sound else None
+        self._sound_out: OutgoingSound | None = None
+        if sends is not None and sends.sound:
+            dress = self._carrier.dress if self._carrier is not None else bytes
+            self._sound_out = OutgoingSound(config.sound, dress)
         self._sound_in = None if receives is None else SoundReceiver(self._play, self.link.fail)
         self.link.sound = self._sound_in
-        connection.carry_sound(self._sound_out, None if self._sound_in is None else self._sound_in.attach)
+        connection.carry_sound(self._sound_out, None if self._sound_in is None else self._sound_in.packet)
 
     def _hello(self, creator: str) -> Hello:
         hello = hello_for(self._engine, self.config.encoder, creator=creator)
         features = 0 if self._receives is None else FEATURE_BASE
+        if self._receives is not None and self._carrier is not None:
+            features |= FEATURE_READS_PADDING
         if self._sends is None:
             return replace(hello, features=features)
         features |= FEATURE_AUDIO if self._sends.sound else 0
@@ -174,6 +190,17 @@ class Peer:
             if end is not None:
                 await asyncio.to_thread(end.close)
 
+    @property
+    def carrier(self) -> str:
+        """What units and reports from here ride on."""
+        return "sound" if self._carrier is not None and self._carrier.carrying else "data-channel"
+
+    @property
+    def sound_sent(self) -> tuple[int, int] | None:
+        """Bytes of voice so far, and milliseconds in a packet at present; None where no sound is sent."""
+        sound = self._sound_out
+        return None if sound is None else (sound.coded_bytes, sound.config.frame_ms)
+
     def give_way(self, silent_s: float) -> None:
         """Somebody else is calling: they may take over from a peer that was silent for so long, a sender that was
         started again, say. Raises BusyError before that."""
@@ -187,10 +214,10 @@ class Peer:
         if sending is not None:
             sending.push(picture, captured_s)
 
-    def push_sound(self, packet: bytes, captured_s: float) -> None:
-        """20 ms of Opus; on the event loop."""
+    def push_sound(self, samples: SoundArray, captured_s: float) -> None:
+        """20 ms of sound, (960,) int16 mono at 48 kHz; on the event loop."""
         if self._sound_out is not None:
-            self._sound_out.push(packet, captured_s)
+            self._sound_out.push(samples, captured_s)
 
     def keep_alive(self) -> None:
         """To be called now and then where camera and microphone may be off: says that we are there."""
@@ -211,11 +238,10 @@ class Peer:
     def _agreed(self, link: Link) -> None:
         theirs, sends = link.peer_hello, self._sends
         assert theirs is not None
+        self._choose_carrier(theirs)
         if self._receives is not None:
             self.same_clock = same_clock(theirs)
-            link.receiving = ReceivingEnd(
-                self._engine, theirs, self.config, self._show, same_clock=self.same_clock
-            )
+            link.receiving = ReceivingEnd(self._engine, theirs, self.config, self._show, same_clock=self.same_clock)
         if sends is not None:
             cost = link.transport.cost
             if sends.on_self is None:
@@ -226,9 +252,34 @@ class Peer:
                 link.sending = MirroredEnd(
                     self._engine, link.hello, self.config, sends.cropper, cost, sends.on_self, shows_base(theirs)
                 )
+            if self._budget is not None:
+                link.sending.session.allot(self._allot)
         if self._sound_out is not None:
             self._sound_out.start(link.send)
         self._on_agreed()
+
+    def _choose_carrier(self, theirs: Hello) -> None:
+        """With the sound, where we send it and the peer reads it; then reports of what arrived cost little."""
+        if self._sound_out is None or self._carrier is None:
+            return
+        if theirs.features & FEATURE_READS_PADDING:
+            self._carrier.carry(self._sound_out.carry)
+            often = replace(self.config.receiver, report_ms=CARRIED_REPORT_MS, loss_report_ms=CARRIED_REPORT_MS)
+            self.config = replace(self.config, receiver=often)
+        elif self.config.carrier == "sound":
+            logger.warning("the peer reads nothing in the sound's packets; the data channel carries")
+
+    def _allot(self, share: float) -> float:
+        """What a share of the budget leaves for the picture; the sound is coded at what it leaves for that."""
+        assert self._budget is not None
+        plan = self._budget.plan(share)
+        if self._sound_out is not None:
+            self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
+        if self.sending is not None and abs(plan.picture_bps / self._aimed_bps - 1) > AIM_STEP:
+            self._aimed_bps = plan.picture_bps
+            wished_bps = self.config.bitrate_bps or float("inf")
+            self.sending.aim(min(wished_bps, CODED_SHARE * plan.picture_bps), self.config.rung)
+        return plan.picture_bps
 
     def _show(self, picture: PlayedPicture) -> None:
         """In the generator's thread."""

@@ -1,6 +1,6 @@
 """The receiving end on a connection: messages come in, pictures go out at their time.
 
-    transport -> event loop: Receiver -> worker thread: generate -> on_picture
+transport -> event loop: Receiver -> worker thread: generate -> on_picture
 """
 
 import logging
@@ -48,9 +48,7 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         """`hello` is the sending end's. same_clock: capture times are comparable with this machine's."""
         self._decoder = Decoder(engine, accept_hello(engine, hello))
         playout = replace(config.playout, period_ticks=frame_period_ticks(hello))
-        self.session: Receiver[Reference] = Receiver(
-            hello, self._decoder.held, playout, config.receiver, config.limits
-        )
+        self.session: Receiver[Reference] = Receiver(hello, self._decoder.held, playout, config.receiver, config.limits)
         self._period_ticks = playout.period_ticks
         self._load = LoadControl(playout.period_ticks)
         self._on_picture = on_picture

@@ -1,6 +1,6 @@
 """The sending end on a connection: pictures come in from any thread, messages go out on the loop's.
 
-    push -> worker thread: crop, encode -> event loop: Sender -> transport
+push -> worker thread: crop, encode -> event loop: Sender -> transport
 """
 
 import logging
@@ -125,9 +125,10 @@ class SendingEnd(WorkingEnd[_Captured]):
         cropped = self._cropper.crop(captured.picture, captured.capture_s)
         lost = cropped.missing_s > self.config.lost_face_s
         wish = self._wish.is_set()
-        if lost and moves and self._last_unit is not None and not wish:
+        before = self._last_unit
+        if lost and moves and before is not None and before.motion is not None and not wish:
             self._face_lost = True
-            alive = replace(self._last_unit, timestamp=captured.timestamp, keyframe=None, base=None)
+            alive = replace(before, timestamp=captured.timestamp, keyframe=None)
             self._loop.call_soon_threadsafe(self._encoded, alive, 0.0, False)
             return
         back, self._face_lost = self._face_lost, False

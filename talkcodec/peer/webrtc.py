@@ -15,8 +15,10 @@ from aiortc import (
 from aiortc.exceptions import InvalidStateError
 
 from talkcodec.errors import ConfigError, OfferError
+from talkcodec.peer.rtp import prefer_short_tag, sparse_reports, take_packets, without_extensions
 from talkcodec.transport.datachannel import DataChannels
 from talkcodec.transport.relay import IP_UDP_BYTES
+from talkcodec.transport.with_sound import WithSound
 
 __all__ = ["IceServer", "WebRtcConnection", "new_connection", "offer_loopback"]
 
@@ -73,15 +75,15 @@ class WebRtcConnection:
 
     def __init__(self, ice_servers: tuple[IceServer, ...] = ()) -> None:
         self.rtc = new_connection(ice_servers)
-        self.transport = DataChannels(self.rtc)
+        self._channels = DataChannels(self.rtc)
+        self.transport = WithSound(self._channels)
         self._sound: MediaStreamTrack | None = None
-        self._arrived: Callable[[MediaStreamTrack], None] | None = None
+        self._arrived: Callable[[bytes, int, int], None] | None = None
         self.rtc.on("track", self._track)
 
-    def carry_sound(
-        self, sound: MediaStreamTrack | None, arrived: Callable[[MediaStreamTrack], None] | None
-    ) -> None:
-        """Before the offer or the answer: our track, if we send sound, and who takes the peer's, if we want it."""
+    def carry_sound(self, sound: MediaStreamTrack | None, arrived: Callable[[bytes, int, int], None] | None) -> None:
+        """Before the offer or the answer: our track, if we send sound, and who takes the peer's packets (payload,
+        sequence number, timestamp), if we want them."""
         self._sound, self._arrived = sound, arrived
 
     async def offer(self) -> str:
@@ -90,22 +92,24 @@ class WebRtcConnection:
             self.rtc.addTransceiver(self._sound, direction="sendonly" if self._arrived is None else "sendrecv")
         else:  # without any medium the connection would have no statistics
             self.rtc.addTransceiver("audio", direction="inactive" if self._arrived is None else "recvonly")
-        self.transport.create()
+        self._channels.create()
+        self._make_lean()
         await self.rtc.setLocalDescription(await self.rtc.createOffer())
-        return str(self.rtc.localDescription.sdp)
+        return without_extensions(self.rtc.localDescription.sdp)
 
     async def answer(self, offer: str) -> str:
         """The SDP answer to an offer. Raises OfferError; the connection is closed then."""
         try:
-            await self.rtc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await self.rtc.setRemoteDescription(RTCSessionDescription(without_extensions(offer), "offer"))
             if self._sound is not None and any(medium.kind == "audio" for medium in self.rtc.getTransceivers()):
                 self.rtc.addTrack(self._sound)
-            self.transport.create()
+            self._channels.create()
+            self._make_lean()
             await self.rtc.setLocalDescription(await self.rtc.createAnswer())
         except _BAD_SDP as error:
             await self.rtc.close()
             raise OfferError(f"the SDP offer cannot be used: {error or type(error).__name__}") from error
-        return str(self.rtc.localDescription.sdp)
+        return without_extensions(self.rtc.localDescription.sdp)
 
     async def accept(self, answer: str) -> None:
         """Take the answer to our offer. Raises OfferError."""
@@ -130,6 +134,22 @@ class WebRtcConnection:
             self._sound.stop()
         await self.rtc.close()
 
+    def _make_lean(self) -> None:
+        """Before any handshake of DTLS."""
+        media, sctp = self.rtc.getTransceivers(), self.rtc.sctp
+        for medium in media:
+            sparse_reports(medium.sender)
+            sparse_reports(medium.receiver)
+            prefer_short_tag(medium.sender.transport)
+        if sctp is not None:
+            prefer_short_tag(sctp.transport)
+
     def _track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio" and self._arrived is not None:
-            self._arrived(track)
+            receiver = next(t.receiver for t in self.rtc.getTransceivers() if t.receiver.track is track)
+            take_packets(receiver, self._packet)
+
+    def _packet(self, data: bytes, number: int, timestamp: int) -> None:
+        self.transport.undress(data)
+        if self._arrived is not None:
+            self._arrived(data, number, timestamp)

@@ -167,9 +167,7 @@ def _cpu_options(threads: int | None) -> dict[str, Any]:
 
 
 def _converted(file: ModelFile) -> tuple[Path, _Temporary]:
-    return kept(
-        (file.hash.hex(), version(), talkcodec.__version__, FORMAT), lambda to: _convert(file, to)
-    )
+    return kept((file.hash.hex(), version(), talkcodec.__version__, FORMAT), lambda to: _convert(file, to))
 
 
 def kept(key: tuple[str, ...], build: Callable[[Path], None]) -> tuple[Path, _Temporary]:

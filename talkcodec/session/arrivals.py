@@ -124,6 +124,4 @@ class Arrivals:
         expected = self._expected_total - self._expected_prior
         received = self._received_total - self._received_prior
         self._expected_prior, self._received_prior = self._expected_total, self._received_total
-        return ArrivalSummary(
-            self._highest, self._bitmap, received, max(0, expected - received), self._jitter_ms
-        )
+        return ArrivalSummary(self._highest, self._bitmap, received, max(0, expected - received), self._jitter_ms)

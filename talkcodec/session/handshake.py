@@ -3,13 +3,16 @@
 from talkcodec.bitstream import Bye
 from talkcodec.errors import MismatchError
 
-__all__ = ["FEATURE_AUDIO", "FEATURE_BASE", "bye_for"]
+__all__ = ["FEATURE_AUDIO", "FEATURE_BASE", "FEATURE_READS_PADDING", "bye_for"]
 
 FEATURE_AUDIO = 1
 """Bit of Hello.features: the sender of this Hello also sends an Opus track."""
 
 FEATURE_BASE = 2
 """Bit of Hello.features: the sender of this Hello shows base pictures; without it, it is sent motion alone."""
+
+FEATURE_READS_PADDING = 4
+"""Bit of Hello.features: its sender reads messages in the padding of the sound's packets."""
 
 BYE_MISMATCH = 1
 _TEXT_LIMIT = 64

@@ -246,9 +246,7 @@ class JitterBuffer(Generic[T]):
         step_ms, age_ms = ((ticks * 1000 / CLOCK_HZ) for ticks in (newest_ticks - before_ticks, age))
         return Drive(extrapolate_motion(earlier, last, step_ms, age_ms, self._config.conceal_ms))
 
-    def _show(
-        self, kind: Kind, ticks: int, unit: TimedUnit[T], drive: Drive, interpolated: bool = False
-    ) -> Shown[T]:
+    def _show(self, kind: Kind, ticks: int, unit: TimedUnit[T], drive: Drive, interpolated: bool = False) -> Shown[T]:
         count = self._counts
         self._counts = replace(
             count,

@@ -5,6 +5,7 @@ divides that by the number of units and delays the first of them; halving the mo
 frames between to interpolation at the receiver.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
@@ -14,6 +15,9 @@ from talkcodec.types import WireCost
 __all__ = ["Feedback", "RateConfig", "RateControl", "SendPlan"]
 
 ENVELOPE_BYTES = 3
+QUEUE_MS = 150.0
+LEAST_SHARE = 0.1
+"""Of the budget; a network that carries less carries no call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +63,15 @@ class Feedback:
 class RateControl:
     """Chooses the SendPlan with the least added delay that keeps within the budget.
 
-    Congestion is loss of more than 10 % or a round trip 150 ms above the smallest seen, twice in a row: the budget
-    falls by 30 %. It climbs back by 5 % with each report with less than 2 % loss.
+    Congestion is loss of more than 10 % or a round trip 150 ms above the smallest seen, twice in a row, or twice as
+    much once: the share of the budget falls by 30 %. It climbs back by 5 % with each report with less than 2 % loss.
     """
 
     def __init__(self, config: RateConfig, capture_fps: float, cost: WireCost) -> None:
-        self._config, self._cost = config, cost
-        self._fps = capture_fps
-        self._budget = float(config.budget_bps)
+        self._config, self._cost, self._fps = config, cost, capture_fps
+        self._least = config.floor_bps / config.budget_bps
+        self._allot: Callable[[float], float] = lambda share: share * config.budget_bps
+        self.share = 1.0
         self._unit_bytes = 14.0
         self._smallest_rtt_ms: float | None = None
         self._bad_reports = 0
@@ -77,7 +82,13 @@ class RateControl:
     @property
     def budget_bps(self) -> float:
         """Present budget, lowered by congestion."""
-        return self._budget
+        return self._allot(self.share)
+
+    def allot(self, allot: Callable[[float], float]) -> None:
+        """Somebody else shares out the whole call's budget: what a share of it leaves for motion, in bit/s. Asked at
+        each report."""
+        self._allot, self._least = allot, LEAST_SHARE
+        self.plan = self._choose()
 
     def unit_sent(self, unit_bytes: int) -> None:
         """A motion unit of this many bytes was coded; follows the mean."""
@@ -90,17 +101,15 @@ class RateControl:
             self.rtt_ms = feedback.rtt_ms
             smallest = self._smallest_rtt_ms
             self._smallest_rtt_ms = feedback.rtt_ms if smallest is None else min(smallest * 1.01, feedback.rtt_ms)
-        queueing = (
-            feedback.rtt_ms is not None
-            and self._smallest_rtt_ms is not None
-            and feedback.rtt_ms > self._smallest_rtt_ms + 150
-        )
-        self._bad_reports = self._bad_reports + 1 if feedback.loss > 0.1 or queueing else 0
-        if self._bad_reports >= 2:
-            self._budget = max(float(self._config.floor_bps), 0.7 * self._budget)
+        queued_ms = 0.0
+        if feedback.rtt_ms is not None and self._smallest_rtt_ms is not None:
+            queued_ms = feedback.rtt_ms - self._smallest_rtt_ms
+        self._bad_reports = self._bad_reports + 1 if feedback.loss > 0.1 or queued_ms > QUEUE_MS else 0
+        if self._bad_reports >= 2 or feedback.loss > 0.25 or queued_ms > 2 * QUEUE_MS:
+            self.share = max(self._least, 0.7 * self.share)
             self._bad_reports = 0
-        elif feedback.loss < 0.02 and not queueing:
-            self._budget = min(float(self._config.budget_bps), 1.05 * self._budget)
+        elif feedback.loss < 0.02 and queued_ms <= QUEUE_MS:
+            self.share = min(1.0, 1.05 * self.share)
         self.plan = self._choose()
         return self.plan
 
@@ -111,7 +120,8 @@ class RateControl:
         plans = [self._plan(bundle, every) for every, bundle in product(rates, bundles)]
         if not config.bundle:
             plans = [p for p in plans if p.added_delay_ms <= config.max_added_delay_ms] or plans[:1]
-        within = [p for p in plans if p.wire_bps <= self._budget]
+        budget_bps = self.budget_bps
+        within = [p for p in plans if p.wire_bps <= budget_bps]
         if not within:
             return min(plans, key=lambda p: p.wire_bps)
         return min(within, key=lambda p: (p.every, p.added_delay_ms))

@@ -9,44 +9,53 @@ __all__ = ["Traffic", "Transport"]
 
 
 class Traffic:
-    """Counts messages and their bytes; with the transport's cost, what they came to on the wire."""
+    """Counts messages and their bytes; with what carries them, what they came to on the wire."""
 
     def __init__(self, cost: WireCost) -> None:
+        """cost: of a message for which no other is said."""
         self._cost = cost
         self.sent_messages = self.sent_bytes = 0
         self.received_messages = self.received_bytes = 0
+        self._up = self._down = 0.0
 
-    def sent(self, size: int) -> None:
+    def sent(self, size: int, cost: WireCost | None = None) -> None:
         """A message of this many bytes left."""
         self.sent_messages += 1
         self.sent_bytes += size
+        cost = cost or self._cost
+        self._up += size + cost.message_overhead_bytes
+        self._down += cost.acknowledgement_bytes
 
-    def received(self, size: int) -> None:
+    def received(self, size: int, cost: WireCost | None = None) -> None:
         """A message of this many bytes came."""
         self.received_messages += 1
         self.received_bytes += size
+        cost = cost or self._cost
+        self._down += size + cost.message_overhead_bytes
+        self._up += cost.acknowledgement_bytes
 
     @property
     def wire_up_bytes(self) -> int:
         """Estimated bytes on the wire from here: our messages, and acknowledgements of the peer's."""
-        acknowledgements = round(self._cost.acknowledgement_bytes * self.received_messages)
-        return self.sent_bytes + self._cost.message_overhead_bytes * self.sent_messages + acknowledgements
+        return round(self._up)
 
     @property
     def wire_down_bytes(self) -> int:
         """Estimated bytes on the wire to here."""
-        acknowledgements = round(self._cost.acknowledgement_bytes * self.sent_messages)
-        return self.received_bytes + self._cost.message_overhead_bytes * self.received_messages + acknowledgements
+        return round(self._down)
 
 
 class Transport(Protocol):
     """Carries messages between two peers. It knows nothing of what they mean.
 
-    cost: what it adds to a message. largest_payload_bytes: no message that is to be sent may be longer.
-    traffic: what went over it so far.
+    largest_payload_bytes: no message that is to be sent may be longer. traffic: what went over it so far.
     """
 
-    cost: WireCost
+    @property
+    def cost(self) -> WireCost:
+        """What it adds to a message."""
+        ...
+
     largest_payload_bytes: int
     traffic: Traffic
 

@@ -9,6 +9,7 @@ import asyncio
 import heapq
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 from talkcodec.transport.impairment import Impairment, Way
@@ -50,7 +51,7 @@ class WireCount:
 
 
 def count_kind(data: bytes) -> str:
-    """"stun", "dtls" or "rtp" (which includes RTCP), by the first byte (RFC 7983)."""
+    """ "stun", "dtls" or "rtp" (which includes RTCP), by the first byte (RFC 7983)."""
     first = data[0] if data else 0
     if first < 4:
         return "stun"
@@ -102,9 +103,7 @@ class Relay:
         """Open the two ports on this machine."""
         loop = asyncio.get_running_loop()
         for outgoing in (0, 1):
-            _, port = await loop.create_datagram_endpoint(
-                lambda outgoing=outgoing: _Port(self, outgoing), local_addr=(self._host, 0)  # type: ignore[misc]
-            )
+            _, port = await loop.create_datagram_endpoint(partial(_Port, self, outgoing), local_addr=(self._host, 0))
             self._ports.append(port)
 
     def close(self) -> None:

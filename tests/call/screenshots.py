@@ -17,9 +17,7 @@ async def main(folder: Path, model: str) -> None:
     """The lobby, then the demo call: light, dark, on a phone."""
     folder.mkdir(parents=True, exist_ok=True)
     command = ("-m", "call", "--demo", "--model", model)
-    engine = await asyncio.create_subprocess_exec(
-        sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
+    engine = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
     try:
         assert engine.stdout is not None
         line = (await engine.stdout.readline()).decode()

@@ -135,6 +135,7 @@ def likeness(shown: Picture, sent: list[Picture]) -> float:
 
 async def wait_for_likeness(tab: Tab, selector: str, sent: list[Picture]) -> Picture:
     """A picture that resembles the clip; the very first ones may come from a camera that has not opened its eyes."""
+
     async def resembles() -> list[Picture]:
         picture = await grab(tab, selector)
         return [picture] if picture.shape == sent[0].shape and likeness(picture, sent) > 0.6 else []

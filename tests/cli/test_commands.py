@@ -182,9 +182,7 @@ def test_another_sound_track_is_taken_on_request(clip: Path, tmp_path: Path) -> 
     assert run("encode", clip, tmp_path / "o.tkc", "--model", MODEL, "--audio-track", 1)[0] == 0
 
 
-def test_an_interrupted_encode_says_what_is_kept(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_encode_says_what_is_kept(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     coded = []
 
     def interrupted(self: Encoder, *arguments: Any, **options: Any) -> Any:

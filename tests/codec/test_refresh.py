@@ -263,9 +263,7 @@ def test_real_clips_are_refreshed_within_a_fifth_of_a_second(name: str, second: 
     times = []
     with MediaReader(clip) as reader:
         for time_s, cut in crop_frames(reader, engine.config.picture_size):
-            unit = encoder.encode(
-                cut.picture, round(time_s * 90_000), False, cut.crop, cut.captured_size, cut.new_face
-            )
+            unit = encoder.encode(cut.picture, round(time_s * 90_000), False, cut.crop, cut.captured_size, cut.new_face)
             if unit.keyframe is not None:
                 times.append(time_s)
             if time_s > second + 1:

@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
-from talkcodec.media import OPUS_RATE_HZ, SoundPacket
+from talkcodec.media import OPUS_RATE_HZ, SoundBlock, SoundPacket
 from talkcodec.picture.av1 import keep_scheduling
 from talkcodec.types import Picture
 
@@ -117,14 +117,18 @@ def add_sound(
     return [write]
 
 
-def heard_at(packets: Sequence[SoundPacket]) -> list[float]:
-    """The times at which beeps begin in Opus packets."""
+def heard_at(packets: Sequence[SoundPacket] | Sequence[SoundBlock]) -> list[float]:
+    """The times at which beeps begin in Opus packets, or in blocks of samples."""
     decoder: Any = av.AudioCodecContext.create("libopus", "r")
     loud: list[tuple[float, bool]] = []
     for packet in packets:
-        for frame in decoder.decode(av.Packet(packet.data)):
-            samples = frame.to_ndarray().reshape(-1, len(frame.layout.channels)).mean(axis=1)
-            samples = samples / (32768 if frame.format.name.startswith("s16") else 1)
+        if isinstance(packet, SoundBlock):
+            heard = [packet.samples.mean(axis=1) / 32768]
+        else:
+            frames = decoder.decode(av.Packet(packet.data))
+            heard = [frame.to_ndarray().reshape(-1, len(frame.layout.channels)).mean(axis=1) for frame in frames]
+            heard = [h / (32768 if f.format.name.startswith("s16") else 1) for h, f in zip(heard, frames, strict=True)]
+        for samples in heard:
             step = OPUS_RATE_HZ // 200
             for start in range(0, len(samples) - step + 1, step):
                 level = float(np.sqrt(np.square(samples[start : start + step]).mean()))

@@ -1,11 +1,13 @@
 """Two real peers on loopback in one process, with a relay between them where a test wants one."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from fakes import FakeEngine, WholePicture, colour_at
 from waiting import eventually, real_time
 
@@ -15,10 +17,16 @@ from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.peer import Peer, Receives, Sends
 from talkcodec.peer.webrtc import WebRtcConnection
 from talkcodec.transport.relay import Relay
-from talkcodec.types import Kind, PlayedPicture
+from talkcodec.types import Kind, PlayedPicture, SoundArray
 
 ENCODER = EncoderConfig(acknowledged=True, refresh_l1=None, still="webp", table_id=0)
 CONFIG = PeerConfig(encoder=ENCODER)
+
+
+def tone_at(time_s: float) -> SoundArray:
+    """20 ms of 440 Hz, loud."""
+    times = time_s + np.arange(960) / 48_000
+    return (8000 * np.sin(2 * math.pi * 440 * times)).astype(np.int16)
 
 
 @dataclass
@@ -33,9 +41,7 @@ class Pair:
     async def more_pictures(self, count: int, name: str = "b", kind: Kind | None = None) -> None:
         """Until so many more pictures (of a kind) were played."""
         before = len(self.played[name])
-        await eventually(
-            lambda: sum(kind is None or item.kind is kind for item in self.played[name][before:]) >= count
-        )
+        await eventually(lambda: sum(kind is None or item.kind is kind for item in self.played[name][before:]) >= count)
 
     async def over(self, *names: str) -> None:
         """Until these sides, or both, have ended."""
@@ -50,12 +56,18 @@ class Pair:
                 for peer in (self.a, self.b) if both else (self.a,):
                     peer.push(colour_at(now_s), now_s)
 
-        task = asyncio.create_task(feed())
+        async def speak() -> None:
+            async for now_s in real_time(50.0):
+                for peer in (self.a, self.b) if both else (self.a,):
+                    peer.push_sound(tone_at(now_s), now_s)
+
+        tasks = [asyncio.create_task(feed()), asyncio.create_task(speak())]
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -64,22 +76,28 @@ async def connected(
     both: bool = False,
     relay: Relay | None = None,
     config: PeerConfig = CONFIG,
+    config_b: PeerConfig | None = None,
+    sound: bool = False,
     engines: tuple[FakeEngine, FakeEngine] | None = None,
     agree: bool = True,
     cropper: WholePicture | None = None,
     on_picture: Callable[[PlayedPicture], None] | None = None,
     on_agreed: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Pair]:
-    """on_picture, on_agreed: of B."""
+    """config_b, on_picture, on_agreed: of B. sound: whoever sends pictures sends a tone too."""
     engine_a, engine_b = engines or (FakeEngine(), FakeEngine())
     caller, callee = WebRtcConnection(), WebRtcConnection()
-    sends = Sends(20.0, cropper=cropper or WholePicture())
+    sends = Sends(20.0, sound, cropper=cropper or WholePicture())
     played: dict[str, list[PlayedPicture]] = {"a": [], "b": []}
     a = Peer(
-        engine_a, caller, config, sends=sends, receives=Receives(played["a"].append) if both else None  # type: ignore[arg-type]
+        engine_a,
+        caller,
+        config,
+        sends=sends,
+        receives=Receives(played["a"].append) if both else None,  # type: ignore[arg-type]
     )
     b = Peer(
-        engine_b, callee, config, sends=replace(sends) if both else None,  # type: ignore[arg-type]
+        engine_b, callee, config_b or config, sends=replace(sends) if both else None,  # type: ignore[arg-type]
         receives=Receives(on_picture or played["b"].append), on_agreed=on_agreed,
     )  # fmt: skip
     pair = Pair(a, b, played)

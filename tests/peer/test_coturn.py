@@ -44,9 +44,10 @@ def turn(tmp_path: Path) -> Iterator[str]:
 
 def only_relayed(sdp: str) -> str:
     """The SDP without candidates that do not go through the server."""
-    return "\r\n".join(
-        line for line in sdp.splitlines() if not line.startswith("a=candidate") or "typ relay" in line
-    ) + "\r\n"
+    return (
+        "\r\n".join(line for line in sdp.splitlines() if not line.startswith("a=candidate") or "typ relay" in line)
+        + "\r\n"
+    )
 
 
 async def test_call_through_turn_with_credentials(turn: str) -> None:

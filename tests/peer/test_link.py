@@ -144,7 +144,7 @@ async def test_hostile_messages_into_a_live_call_are_counted_and_the_call_lives(
     random_ = random.Random(11)
     async with connected(both=True) as pair, pair.feeding(both=True):
         await asyncio.gather(pair.more_pictures(5, "a"), pair.more_pictures(5, "b"))
-        channels = pair.a.connection.transport._channels  # type: ignore[attr-defined]
+        channels = pair.a.connection.transport.inner._channels  # type: ignore[attr-defined]
         control, motion = channels[Delivery.RELIABLE], channels[Delivery.DROPPABLE]
         piece = KeyframePiece(9, 0, 3, bytes(1100))
         for index in range(300):

@@ -19,7 +19,7 @@ from receiver.program import ReceiveOptions, ReceiveProgram
 from sender.program import SendOptions, SendProgram
 from talkcodec.command.exits import ExitCode, exit_code_of
 from talkcodec.errors import BusyError, ClosedError, MediaError, MismatchError, RefusedError, UsageError
-from talkcodec.media import Frame, MediaWriter, SoundPacket, read_opus
+from talkcodec.media import Frame, MediaWriter, SoundBlock, read_opus
 from talkcodec.media.sinks import GENERATED, FileSink, NullSink, open_sink
 from talkcodec.media.sources import VideoFile, WithMicrophone, open_source
 from talkcodec.peer.config import LinkConfig
@@ -42,7 +42,7 @@ class Colours:
             yield Frame(colour_at(index / self.fps), index / self.fps)
             index += 1
 
-    def sound(self, from_s: float) -> Iterator[SoundPacket]:
+    def sound(self, from_s: float) -> Iterator[SoundBlock]:
         return (packet for packet in VideoFile(sample_path(), loop=True).sound(from_s))
 
 

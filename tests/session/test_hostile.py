@@ -130,8 +130,6 @@ def test_flood_of_keyframes_keeps_the_newest_and_little_else() -> None:
 
 
 def test_a_flood_of_garbage_gives_the_peer_up() -> None:
-    receiver: Receiver[int] = Receiver(
-        HELLO, HeldReferences(), PlayoutConfig(), limits=Limits(malformed=100)
-    )
+    receiver: Receiver[int] = Receiver(HELLO, HeldReferences(), PlayoutConfig(), limits=Limits(malformed=100))
     assert all(receiver.malformed() for _ in range(99))
     assert not receiver.malformed()

@@ -66,9 +66,7 @@ def test_reused_id_starts_the_keyframe_anew() -> None:
     assert assembler.add(KeyframePiece(3, 0, 2, b"n" * 1100)) == b"n" * 1100 + b"new"
 
 
-@pytest.mark.parametrize(
-    "field", [{"keyframe_bytes": 0}, {"states": 256}, {"references": 1}, {"message_bytes": "1"}]
-)
+@pytest.mark.parametrize("field", [{"keyframe_bytes": 0}, {"states": 256}, {"references": 1}, {"message_bytes": "1"}])
 def test_limits_are_checked(field: dict[str, int]) -> None:
     with pytest.raises(ConfigError):
         Limits(**field)

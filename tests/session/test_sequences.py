@@ -343,9 +343,7 @@ def test_sequences_of_records() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("make", [Receiving, Sending])
-def test_sequences_of_a_third_of_a_million_messages(
-    make: type[Machine], messages: list[bytes], fuzz_seed: int
-) -> None:
+def test_sequences_of_a_third_of_a_million_messages(make: type[Machine], messages: list[bytes], fuzz_seed: int) -> None:
     good, bad = fire(make, messages, 350_000, fuzz_seed)
     assert good > 175_000
     assert bad > 17_500

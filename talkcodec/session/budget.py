@@ -1,0 +1,61 @@
+"""What a call's budget buys: the voice first, then the picture, keyframes in what is left over.
+
+All rates are on the wire, one way, with the headers of IP, UDP and RTP. A packet of sound costs `PACKET_BYTES` beside
+the voice in it, so at low rates it holds more sound and comes later.
+"""
+
+from dataclasses import dataclass
+
+from talkcodec.errors import ConfigError
+
+__all__ = ["CallBudget", "CallPlan"]
+
+PACKET_BYTES = 53
+"""IP 20, UDP 8, RTP 12, the tag of SRTP 10, and the three bytes by which a packet of Opus grows that carries more."""
+
+BESIDE_BPS = 650
+"""ICE's consent checks (RFC 7675), a sender report every five seconds, and reports of what arrived."""
+
+LEAST_PICTURE_BPS = 1_200
+
+SOUNDS = (
+    (80_000, 24_000, 20),
+    (56_000, 16_000, 20),
+    (36_000, 12_000, 40),
+    (24_000, 8_000, 60),
+    (17_500, 6_000, 60),
+    (0, 6_000, 120),
+)
+"""From which budget on the voice has how many bit/s, in packets of how many milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """sound_bps of the voice in packets of frame_ms; sound_wire_bps: what that is on the wire; picture_bps: for units
+    and what is around them; keyframe_bps: the pace of keyframes, which displace units while they cross."""
+
+    sound_bps: int
+    frame_ms: int
+    sound_wire_bps: float
+    picture_bps: float
+    keyframe_bps: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallBudget:
+    """bps: all that this side sends, on the wire. sound: whether there is a track at all."""
+
+    bps: float
+    sound: bool = True
+
+    def __post_init__(self) -> None:
+        if not 8_000 <= self.bps <= 2_000_000:
+            raise ConfigError(f"budget: got {self.bps / 1000:g} kbit/s, expected 8 to 2000 for a call in all")
+
+    def plan(self, share: float = 1.0) -> CallPlan:
+        """What `share` of the budget buys, where the network does not carry all of it."""
+        bps = self.bps * min(1.0, max(0.0, share))
+        voice_bps, frame_ms = next((voice, frame) for least, voice, frame in SOUNDS if bps >= least)
+        sound_bps = voice_bps + PACKET_BYTES * 8 * 1000 / frame_ms if self.sound else 0.0
+        picture_bps = max(LEAST_PICTURE_BPS, bps - sound_bps - BESIDE_BPS)
+        return CallPlan(voice_bps, frame_ms, sound_bps, picture_bps, max(2_000.0, picture_bps))
