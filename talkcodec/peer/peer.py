@@ -277,7 +277,8 @@ class Peer:
             self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
         if self.sending is not None and abs(plan.picture_bps / self._aimed_bps - 1) > AIM_STEP:
             self._aimed_bps = plan.picture_bps
-            self.sending.aim(CODED_SHARE * plan.picture_bps, self.config.rung)
+            wished_bps = self.config.bitrate_bps or float("inf")
+            self.sending.aim(min(wished_bps, CODED_SHARE * plan.picture_bps), self.config.rung)
         return plan.picture_bps
 
     def _show(self, picture: PlayedPicture) -> None:
