@@ -28,6 +28,7 @@ from talkcodec.peer.sending import Cropper, SendingEnd
 from talkcodec.peer.sound import OutgoingSound, SoundConfig, SoundReceiver
 from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE, FEATURE_READS_PADDING
 from talkcodec.session.budget import CallBudget
+from talkcodec.session.voice_buffer import VoiceCounts
 from talkcodec.transport.boundary import Transport
 from talkcodec.transport.with_sound import WithSound
 from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound, SoundArray
@@ -198,6 +199,11 @@ class Peer:
         """Bytes of voice so far, and milliseconds in a packet at present; None where no sound is sent."""
         sound = self._sound_out
         return None if sound is None else (sound.coded_bytes, sound.config.frame_ms)
+
+    @property
+    def voice_received(self) -> VoiceCounts:
+        """What became of the peer's packets of sound."""
+        return VoiceCounts() if self._sound_in is None else self._sound_in.counts
 
     def give_way(self, silent_s: float) -> None:
         """Somebody else is calling: they may take over from a peer that was silent for so long, a sender that was

@@ -27,11 +27,12 @@ class VoicePiece:
 
 @dataclass(frozen=True, slots=True)
 class VoiceCounts:
-    """Packets so far: that came, came too late or twice, and were made up for."""
+    """Packets so far: that came, came too late or twice, and were made up for; concealed_samples: how much that was."""
 
     received: int = 0
     late: int = 0
     concealed: int = 0
+    concealed_samples: int = 0
 
 
 class VoiceBuffer:
@@ -60,12 +61,12 @@ class VoiceBuffer:
         self._skipped = False  # what lies before the next packet was lost, it is no pause
         self._ahead_ms: float | None = None  # local time minus sound's time, of the quickest packet
         self._jitter_ms = self.FIRST_JITTER_MS
-        self._received = self._late = self._concealed = self._strangers = 0
+        self._received = self._late = self._concealed = self._concealed_samples = self._strangers = 0
 
     @property
     def counts(self) -> VoiceCounts:
         """Totals so far."""
-        return VoiceCounts(self._received, self._late, self._concealed)
+        return VoiceCounts(self._received, self._late, self._concealed, self._concealed_samples)
 
     @property
     def wait_ms(self) -> float:
@@ -148,6 +149,7 @@ class VoiceBuffer:
     def _made_up(self, samples: int) -> VoicePiece:
         piece = VoicePiece(self._position, None, samples)
         self._concealed += 1
+        self._concealed_samples += samples
         self._position += samples
         return piece
 
