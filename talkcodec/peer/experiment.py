@@ -284,7 +284,8 @@ class _Totals:
 
 def _totals(way: _Way) -> _Totals:
     sending, receiving = way.sender.sending, way.receiver.receiving
-    assert sending is not None and receiving is not None
+    assert sending is not None
+    assert receiving is not None
     counts, voice = sending.session.counts, way.receiver.voice_received
     sent = way.sender.sound_sent
     return _Totals(
@@ -293,9 +294,7 @@ def _totals(way: _Way) -> _Totals:
     )  # fmt: skip
 
 
-async def _measure(
-    relay: Relay, ways: Sequence[_Way], condition: Condition, seconds: float, fps: float
-) -> CallResult:
+async def _measure(relay: Relay, ways: Sequence[_Way], condition: Condition, seconds: float, fps: float) -> CallResult:
     before = [_totals(way) for way in ways]
     wire_before = (relay.forward_count.copy(), relay.back_count.copy())
     started_s = time.monotonic()
@@ -324,7 +323,8 @@ async def _measure(
         return sum(int(getattr(late.played, name)) - int(getattr(early.played, name)) for early, late in pairs)
 
     sender, receiver = ways[0].sender.sending, ways[0].receiver.receiving
-    assert sender is not None and receiver is not None
+    assert sender is not None
+    assert receiver is not None
     latency = _percentiles([ms for way in ways for _, ms in way.watch.latency])
     mended = [ms for way in ways for ms in way.watch.mended_ms]
     recovered = [w.first_exact_s - w.resumed_s for w in (way.watch for way in ways) if w.first_exact_s and w.resumed_s]
@@ -358,7 +358,9 @@ def _voice(
 ) -> dict[str, Any]:
     """What concerns the sound; all RTP and RTCP is counted as its packets."""
     whole_s = seconds * len(ways)
-    sent = sum(late.datagrams["rtp"] - early.datagrams["rtp"] for early, late in zip(wire_before, wire_after, strict=True))
+    sent = sum(
+        late.datagrams["rtp"] - early.datagrams["rtp"] for early, late in zip(wire_before, wire_after, strict=True)
+    )
     lost = sum(late.lost_rtp - early.lost_rtp for early, late in zip(wire_before, wire_after, strict=True))
     heard = [ms for way in ways for ms in way.watch.voice_ms]
     latency = _percentiles(heard)
