@@ -121,9 +121,9 @@ class TracedEngine:
         """As the engine, or none."""
         return self._engine.find_flow(reference, base) if self._really else self._still
 
-    def generate(self, reference: Any, drive: Drive) -> Picture:
+    def generate(self, reference: Any, drive: Drive, *, light: bool = False) -> Picture:
         """As the engine, or the reference picture unmoved."""
-        picture: Picture = self._engine.generate(reference, drive) if self._really else reference
+        picture: Picture = self._engine.generate(reference, drive, light=light) if self._really else reference
         return picture
 
 
@@ -198,7 +198,7 @@ async def run_call(
     config: of the peers, instead of one with `rate` and `encoder`. speech: blocks of 20 ms, sent beside the frames
     again and again. both: each peer sends and receives; else the first sends to the second.
     The call is set up on a good network; the weather begins with the warm-up. Raises ClosedError when no call came
-    about. `on_picture` sees every shown picture, warm-up included, in the receiver's worker thread.
+    about, or it ended early. `on_picture` sees every shown picture, warm-up included, in the receiver's worker thread.
     """
     if config is None:
         encoder = encoder or EncoderConfig(acknowledged=True, refresh_l1=None)
@@ -241,7 +241,13 @@ async def run_call(
             await asyncio.sleep(0.02)
         relay.impair(condition.impairment)
         await asyncio.sleep(warm_up_s)
-        return await _measure(relay, ways, condition, seconds, fps)
+        measuring = asyncio.create_task(_measure(relay, ways, condition, seconds, fps))
+        await asyncio.wait({measuring, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        if not measuring.done():
+            measuring.cancel()
+            next(task for task in tasks if task.done()).result()
+            raise ClosedError("the call ended before its time")
+        return measuring.result()
     finally:
         for task in tasks:
             task.cancel()
