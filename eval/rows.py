@@ -18,7 +18,8 @@ class Row:
     """One measurement.
 
     clip: file name without suffix; frames, fps, size: of it. point: Point.key; curve, label: its names for people.
-    rates: bits a second (see eval.wire.Traffic). paper, strict: ModeScores as dictionaries. seconds: wall-clock time
+    rates: bits a second (see eval.wire.Traffic). paper, strict: ModeScores as dictionaries; jitter, flicker: as
+    ClipScores, None in rows from before they were measured. seconds: wall-clock time
     of coding and decoding on the machine that measured. model_sha256: weights of talkcodec. error: why there are no
     scores.
     """
@@ -44,6 +45,8 @@ class Row:
     seconds: float = 0.0
     error: str = ""
     schema: int = SCHEMA
+    flicker: float | None = None
+    flicker_reference: float | None = None
 
     @property
     def identity(self) -> tuple[str, str]:
