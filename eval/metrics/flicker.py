@@ -28,8 +28,9 @@ def flicker(reference: Pictures, generated: Pictures) -> tuple[float, float]:
     """Of both clips: mean absolute second difference in time of luma, in levels of 255, along the true motion.
 
     Each three successive pictures are laid on the middle one by the optical flow (DIS) of the reference, for both clips
-    the same. A still clip has 0, and so has one that changes evenly; compare with the reference's own. NaN for fewer
-    than three pictures, and for pictures too small for the flow. The flow's errors count in both clips; noise of the camera counts in the true one.
+    the same. A still clip has 0, and so has one that changes evenly; compare with the reference's own. Errors of the
+    flow count in both clips, noise of the camera in the true one. NaN for fewer than three pictures, and for pictures
+    too small for the flow.
     """
     both: list[tuple[float, float]] = []
     if max(reference[0].shape[:2]) // _REDUCED < _LEAST_SIDE:
