@@ -28,7 +28,7 @@ class Step:
 
 LADDER = (
     Step(0, Rung.MOTION, 0, 0, 0, 25),
-    Step(2_800, Rung.HYBRID, 96, 8.34, 5, 25),
+    Step(2_800, Rung.HYBRID, 96, 6.25, 5, 25),
     Step(5_000, Rung.HYBRID, 128, 8.34, 5, 30),
     Step(8_500, Rung.HYBRID, 128, 8.34, 22, 40),
     Step(13_000, Rung.HYBRID, 128, 12.5, 25, 50),
@@ -92,12 +92,13 @@ def cheaper(config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
     """
     steps = [step for step in (*LADDER, *_LAST) if step.rung is Rung.HYBRID]
     found: list[EncoderConfig] = []
-    for step in sorted(steps, key=lambda s: s.size**2 * s.fps, reverse=True):
+    for step in sorted(steps, key=lambda s: (s.size**2 * s.fps, s.still_quality), reverse=True):
         base, still = _base_of(step, picture_size), min(config.still_quality, step.still_quality)
         if config.rung is Rung.VIDEO:
             base = replace(config.base, fps=step.fps)
-        lower = base.size <= config.base.size and base.fps <= config.base.fps
-        if lower and (base.size, base.fps) not in [(c.base.size, c.base.fps) for c in (config, *found)]:
+        last = found[-1] if found else config
+        same = (base.size, base.fps) == (last.base.size, last.base.fps)
+        if base.size <= last.base.size and base.fps <= last.base.fps and (not same or still < last.still_quality):
             found.append(replace(config, base=base, still_quality=still))
     return found
 
