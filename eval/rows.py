@@ -19,9 +19,9 @@ class Row:
 
     clip: file name without suffix; frames, fps, size: of it. point: Point.key; curve, label: its names for people.
     rates: bits a second (see eval.wire.Traffic). paper, strict: ModeScores as dictionaries; jitter, flicker: as
-    ClipScores, None in rows from before they were measured. seconds: wall-clock time
-    of coding and decoding on the machine that measured. model_sha256: weights of talkcodec. error: why there are no
-    scores.
+    ClipScores, None in rows from before they were measured. seconds: wall-clock time of coding and decoding on the
+    machine that measured. model_sha256, restoration_sha256: weights of talkcodec, the latter empty where none restore:
+    in the motion rung, and at a picture size that has none. error: why there are no scores.
     """
 
     clip: str
@@ -47,6 +47,7 @@ class Row:
     schema: int = SCHEMA
     flicker: float | None = None
     flicker_reference: float | None = None
+    restoration_sha256: str = ""
 
     @property
     def identity(self) -> tuple[str, str]:
