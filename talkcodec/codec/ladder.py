@@ -60,10 +60,11 @@ def config_for_rate(
     steps = [step for step in LADDER if rung is None or step.rung is rung]
     step = max((s for s in steps if s.bitrate_bps <= bitrate_bps), key=lambda s: s.bitrate_bps, default=steps[0])
     quality = step.still_quality if config.still_quality == DEFAULT_QUALITY else config.still_quality
-    if step.rung is Rung.MOTION:
-        return replace(config, rung=step.rung, still_quality=quality)
     keyframe_bytes = _BYTES_PER_QUALITY * max(quality, 10) * picture_size / 256
     interval_s = min(3600.0, 8 * keyframe_bytes / (KEYFRAME_SHARE * bitrate_bps))
+    if step.rung is Rung.MOTION:
+        interval_s = max(config.min_keyframe_interval_s, interval_s)
+        return replace(config, rung=step.rung, still_quality=quality, min_keyframe_interval_s=interval_s)
     return replace(
         config,
         rung=step.rung,
