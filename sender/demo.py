@@ -31,7 +31,7 @@ from talkcodec.media.sources import VideoFile
 from talkcodec.sample import sample_path
 from talkcodec.types import Picture
 
-__all__ = ["app", "main"]
+__all__ = ["app", "figures_of", "main"]
 
 app = new_app()
 
@@ -79,7 +79,7 @@ def main(
         rows = {name: [json.loads(line) for line in path.read_text().splitlines()] for name, path in files.items()}
         if not rows["sender"] or not rows["receiver"]:
             raise TalkcodecError("the call was too short to be measured")
-        figures = _figures(rows["sender"], rows["receiver"])
+        figures = figures_of(rows["sender"], rows["receiver"])
         (out / "call.json").write_text(json.dumps(figures, indent=2) + "\n")
         _print_table(figures, rows["sender"][-1], rows["receiver"][-1])
         side = _side_by_side(source, received, rows, out / "side-by-side.mp4")
@@ -102,7 +102,7 @@ def _wait_until_listening(receiver: "subprocess.Popen[str]") -> None:
     threading.Thread(target=receiver.stdout.read, daemon=True).start()  # nobody reads on: do not let the pipe fill
 
 
-def _figures(sent: list[dict[str, Any]], got: list[dict[str, Any]]) -> dict[str, Any]:
+def figures_of(sent: list[dict[str, Any]], got: list[dict[str, Any]]) -> dict[str, Any]:
     """The call as a whole: rates are means after the first two seconds of pictures."""
     last = got[-1]
     steady = [row for row in sent if row["units"]][2:] or sent[-1:]

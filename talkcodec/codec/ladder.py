@@ -66,10 +66,11 @@ def config_for_rate(
     quality = step.still_quality if config.still_quality == DEFAULT_QUALITY else config.still_quality
     if step.rung is Rung.VIDEO and not config.acknowledged:
         quality = min(quality, _UNSEEN_QUALITY)
-    if step.rung is Rung.MOTION:
-        return replace(config, rung=step.rung, still_quality=quality)
     keyframe_bytes = _BYTES_PER_QUALITY * max(quality, 10) * picture_size / 256
     interval_s = min(3600.0, 8 * keyframe_bytes / (KEYFRAME_SHARE * bitrate_bps))
+    if step.rung is Rung.MOTION:
+        interval_s = max(config.min_keyframe_interval_s, interval_s)
+        return replace(config, rung=step.rung, still_quality=quality, min_keyframe_interval_s=interval_s)
     return replace(
         config,
         rung=step.rung,

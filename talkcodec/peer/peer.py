@@ -287,7 +287,9 @@ class Peer:
         """What a share of the budget leaves for the picture; the sound is coded at what it leaves for that."""
         assert self._budget is not None
         sending = self.sending
-        plan = self._budget.plan(share, 0.0 if sending is None else sending.session.counts.loss)
+        cost = self.link.transport.cost
+        message_bytes = cost.message_overhead_bytes + cost.acknowledgement_bytes
+        plan = self._budget.plan(share, 0.0 if sending is None else sending.session.counts.loss, message_bytes)
         if self._sound_out is not None:
             self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
         if sending is not None:

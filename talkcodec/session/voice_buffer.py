@@ -44,7 +44,7 @@ class VoiceBuffer:
 
     WAITING = 64
     JUMP = 512
-    LEAST_WAIT_MS, LONGEST_WAIT_MS = 12.0, 100.0
+    LEAST_WAIT_MS, LONGEST_WAIT_MS = 12.0, 160.0
     FIRST_JITTER_MS = 12.0
     CONCEALED_MS = 240.0
     """After so long without a packet there is silence: the other side says nothing, or the network is down."""
@@ -71,7 +71,7 @@ class VoiceBuffer:
     @property
     def wait_ms(self) -> float:
         """How long a packet may be overdue before it counts as lost."""
-        return min(self.LONGEST_WAIT_MS, max(self.LEAST_WAIT_MS, 3 * self._jitter_ms))
+        return min(self.LONGEST_WAIT_MS, max(self.LEAST_WAIT_MS, 5 * self._jitter_ms))
 
     def push(self, number: int, timestamp: int, packet: bytes, now_ms: float) -> None:
         """A packet with its RTP sequence number (16 bits) and timestamp (32 bits, 48 kHz)."""

@@ -88,6 +88,14 @@ def test_five_percent_loss_with_jitter_and_reordering(seed: int) -> None:
     assert max(waits) <= buffer.LONGEST_WAIT_MS
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_jitter_of_30_ms_makes_up_little_that_was_not_lost(seed: int) -> None:
+    rng = random.Random(seed)
+    arrivals = [(FRAME_MS * n + min(150.0, rng.expovariate(1 / 30)), n) for n in range(1000)]
+    _, buffer = play(arrivals)
+    assert buffer.counts.concealed < 20
+
+
 def arrivals_of(arrivals: list[Arrival], piece: VoicePiece) -> Arrival:
     assert piece.packet is not None
     return next(arrival for arrival in arrivals if arrival[1] == int(piece.packet))
