@@ -33,7 +33,7 @@ __all__ = ["Receiver", "ReceiverConfig", "ReceiverCounts"]
 T = TypeVar("T")
 _U32 = 0xFFFFFFFF
 BURST = 3
-"""So many base pictures in a row are not on their way: a network that changes their order does not change it so much."""
+"""So many base pictures in a row are not on their way: no network changes their order that much."""
 _REPORT_BITS = 65  # the highest unit and the 64 before it
 
 
