@@ -88,9 +88,10 @@ def call(
     stats: StatsOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Call somebody, or wait for a call, in the browser: only keypoints and sound cross the network.
+    """Call somebody, or wait for a call, in the browser.
 
-    Open the page that is printed. Exit codes: 1 failed, 2 wrong usage, 130 interrupted, which is its ordinary end.
+    Open the page that is printed; --demo has both ends on this machine. Exit codes: 1 failed, 2 wrong usage, 130
+    interrupted, which is its ordinary end.
     """
     from call.options import CallOptions, Invitation, PageOptions
     from call.program import Program, ProgramOptions

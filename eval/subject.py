@@ -30,11 +30,13 @@ from talkcodec.codec.ladder import config_for_rate
 from talkcodec.codec.timeline import TimedDrive, fill_in
 from talkcodec.coding import AccessUnit, UnitReader, UnitWriter
 from talkcodec.errors import ConfigError, MediaError
+from talkcodec.model.files import read_label
+from talkcodec.runtime.restoration import restoration_for
 from talkcodec.session import Limits, ReceiverConfig
 from talkcodec.session.fragments import KeyframeTransfer
 from talkcodec.types import Crop, Drive, Motion, Picture
 
-__all__ = ["KeypointsOnly", "code_talkcodec", "model_sha256"]
+__all__ = ["KeypointsOnly", "code_talkcodec", "model_sha256", "restoration_sha256"]
 
 Frames = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
@@ -67,6 +69,15 @@ def model_sha256(model: str) -> str:
     """Hash of the weights that a point names, hex."""
     digest: bytes = _engine(model).model_hash
     return digest.hex()
+
+
+def restoration_sha256(point: Point) -> str:
+    """Hash of the weights that restore base pictures at a point, hex; empty where none do.
+
+    With rung=auto the ladder may choose the motion rung in the end; the weights count all the same.
+    """
+    name = restoration_for(_engine(str(point["model"])).config.picture_size)
+    return read_label(name).hash.hex() if name and point["rung"] in ("hybrid", "auto") else ""
 
 
 def code_talkcodec(clip: Clip, point: Point) -> tuple[Frames, Traffic]:

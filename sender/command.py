@@ -75,7 +75,7 @@ def send(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Send a face to a receiver: a keyframe now and then, and a few motion bytes a frame.
+    """Send a face to a receiver, one way.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (key, or busy), 4 the receiver is gone, 5 the two ends do
     not fit together, 130 interrupted.

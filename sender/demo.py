@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.command.apps import new_app
 from talkcodec.command.exits import run_app, tell
 from talkcodec.command.options import DEFAULT_MODEL, BitrateOption, ModelOption, RungOption, ThreadsOption
 from talkcodec.errors import TalkcodecError
@@ -32,7 +33,7 @@ from talkcodec.types import Picture
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 
 
 @app.command()

@@ -18,7 +18,7 @@ def demo(
     model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = EngineKind.auto,
 ) -> None:
-    """Encode the embedded sample (or your video), decode it, and show both side by side."""
+    """Encode the sample, decode it, and show both side by side."""
     from talkcodec.cli.contact_sheet import write_contact_sheet
     from talkcodec.cli.decode import decode
     from talkcodec.cli.encode import encode_file
@@ -30,7 +30,7 @@ def demo(
     out.mkdir(parents=True, exist_ok=True)
     recording, film, sheet = out / "demo.tkc", out / "demo.mp4", out / "contact-sheet.png"
     encode_file(source, recording, open_model(model, engine), EncoderConfig(), bitrate_bps=DEMO_BPS)
-    decode(recording, film, side_by_side=source, model=model, engine=engine)
+    decode(recording, film, side_by_side=source, model=model, engine=engine, force=True)
     write_contact_sheet(film, sheet)
     typer.echo("")
     info(recording)

@@ -1,17 +1,20 @@
 """talkcodec encode"""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from talkcodec.cli.common import check_output, progress
+from talkcodec.cli.common import check_output, print_json, progress
 from talkcodec.command.options import (
     DEFAULT_MODEL,
     BitrateOption,
     EngineKind,
     EngineOption,
+    ForceOption,
     JacobianStepOption,
+    JsonOption,
     KeyframeIntervalOption,
     KeypointStepOption,
     ModelOption,
@@ -56,13 +59,17 @@ def encode(
         int | None, typer.Option(metavar="NUMBER", help="Which sound track, 1 for the first; else the default one.")
     ] = None,
     engine: EngineOption = EngineKind.auto,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Encode a video to a recording of a few kbit/s.
 
-    Examples: talkcodec encode talk.mp4 talk.tkc
+    \b
+    Examples:
+    talkcodec encode talk.mp4 talk.tkc
     talkcodec encode talk.mp4 talk.tkc --bitrate 6
     """
-    check_output(out, source, suffix=".tkc")
+    check_output(out, source, suffix=".tkc", force=force)
     if not 0 <= audio_kbps <= 510:
         raise ConfigError(f"--audio-kbps: got {audio_kbps:g}, expected 0 (no sound) to 510")
     if rung is RungKind.auto and bitrate is None:
@@ -74,7 +81,7 @@ def encode(
     )  # fmt: skip
     encode_file(
         source, out, open_model(model, engine), config, rung=chosen, bitrate_bps=bitrate_bps, crop=crop,
-        audio_kbps=audio_kbps, audio_track=audio_track,
+        audio_kbps=audio_kbps, audio_track=audio_track, as_json=as_json,
     )  # fmt: skip
 
 
@@ -89,6 +96,7 @@ def encode_file(
     crop: bool = True,
     audio_kbps: float = _AUDIO_KBPS,
     audio_track: int | None = None,
+    as_json: bool = False,
 ) -> None:
     """Encode with a progress bar, and say what came out."""
     from talkcodec.codec import Rung
@@ -104,11 +112,16 @@ def encode_file(
             bitrate_bps=bitrate_bps, rung=rung,
         )  # fmt: skip
     picture_bytes = done.file_bytes - done.audio_bytes
+    picture_kbps, sound_kbps = (8e-3 * size / done.duration_s for size in (picture_bytes, done.audio_bytes))
+    if as_json:
+        values = {"file": str(out), **asdict(done), "rung": done.rung.value}
+        print_json(values | {"picture_kbps": round(picture_kbps, 3), "sound_kbps": round(sound_kbps, 3)})
+        return
     layer, size = ("motion", done.motion_bytes) if done.rung is Rung.MOTION else ("base", done.base_bytes)
     typer.echo(
         f"{out}: {done.frames} frames, {done.duration_s:.2f} s, {done.file_bytes} bytes; "
-        f"{done.rung.value} rung, picture {8e-3 * picture_bytes / done.duration_s:.2f} kbit/s "
+        f"{done.rung.value} rung, picture {picture_kbps:.2f} kbit/s "
         f"({done.keyframes} keyframe{'s' * (done.keyframes != 1)} {done.keyframe_bytes} bytes, "
         f"{layer} {size} bytes, {size / done.frames:.1f} a frame, the envelope too), "
-        f"sound {8e-3 * done.audio_bytes / done.duration_s:.2f} kbit/s"
+        f"sound {sound_kbps:.2f} kbit/s"
     )

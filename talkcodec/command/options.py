@@ -30,8 +30,10 @@ __all__ = [
     "DelayOption",
     "EngineKind",
     "EngineOption",
+    "ForceOption",
     "IceServerOption",
     "JacobianStepOption",
+    "JsonOption",
     "KeyframeIntervalOption",
     "KeypointStepOption",
     "ModelOption",
@@ -116,21 +118,29 @@ ThreadsOption: TypeAlias = Annotated[
 ]
 
 KeypointStepOption: TypeAlias = Annotated[
-    int, _option(_encoder(lambda config: config.steps.keypoint_step), help="Keypoint precision, in 1/4096.")
+    int,
+    _option(
+        _encoder(lambda config: config.steps.keypoint_step), min=1, max=4096, help="Keypoint precision, in 1/4096."
+    ),
 ]
 JacobianStepOption: TypeAlias = Annotated[
-    int, _option(_encoder(lambda config: config.steps.jacobian_step), help="Jacobian precision, in 1/4096.")
+    int,
+    _option(
+        _encoder(lambda config: config.steps.jacobian_step), min=1, max=4096, help="Jacobian precision, in 1/4096."
+    ),
 ]
 StillOption: TypeAlias = Annotated[
     str, _option(_encoder(lambda config: config.still), help="Coding of keyframe pictures: av1, webp or jpeg.")
 ]
 QualityOption: TypeAlias = Annotated[
-    int, _option(_encoder(lambda config: config.still_quality), help="Of the keyframe pictures, 0 to 100.")
+    int, _option(_encoder(lambda config: config.still_quality), min=0, max=100, help="Of the keyframe pictures.")
 ]
 KeyframeIntervalOption: TypeAlias = Annotated[
     float,
     _option(
         _encoder(lambda config: config.keyframe_interval_s or 0.0),
+        min=0,
+        max=36_000,
         metavar="SECONDS",
         help="A keyframe at the latest after this time; 0: by quality only.",
     ),
@@ -140,11 +150,12 @@ RefreshOption: TypeAlias = Annotated[
     _option(
         _encoder(lambda config: config.refresh_l1),
         "--refresh-l1",
+        min=0,
         help="Mean error (pictures in 0 to 1) that brings a keyframe; 1 for never.",
     ),
 ]
 SmoothingOption: TypeAlias = Annotated[
-    float, _option(_encoder(lambda config: config.smoothing), help="Calms resting keypoints, 0 to 0.99.")
+    float, _option(_encoder(lambda config: config.smoothing), min=0, max=0.99, help="Calms resting keypoints.")
 ]
 
 RungOption: TypeAlias = Annotated[
@@ -173,11 +184,19 @@ BundleOption: TypeAlias = Annotated[
     int, _option(_rate(lambda config: config.bundle), min=0, max=4, help="Motion units a message; 0: automatic.")
 ]
 MotionFpsOption: TypeAlias = Annotated[
-    float, _option(_rate(lambda config: config.motion_fps), help="Motion frames a second; 0: automatic.")
+    float,
+    _option(_rate(lambda config: config.motion_fps), min=0, max=120, help="Motion frames a second; 0: automatic."),
 ]
 DelayOption: TypeAlias = Annotated[
     float,
-    _option(_rate(lambda config: config.max_added_delay_ms), "--added-delay", help="Delay that bundling may add, ms."),
+    _option(
+        _rate(lambda config: config.max_added_delay_ms),
+        "--added-delay",
+        min=0,
+        max=1000,
+        metavar="MS",
+        help="Delay that bundling may add, ms.",
+    ),
 ]
 
 IceServerOption: TypeAlias = Annotated[
@@ -188,6 +207,8 @@ StatsOption: TypeAlias = Annotated[
     Path | None, typer.Option("--stats", metavar="FILE", help="Write one JSON line a second to this file.")
 ]
 QuietOption: TypeAlias = Annotated[bool, typer.Option("--quiet", help="No status line.")]
+JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite the output without asking.")]
 VerboseOption: TypeAlias = Annotated[bool, typer.Option("--verbose", "-v", help="Log everything, for finding faults.")]
 
 
