@@ -177,7 +177,7 @@ class Encoder:
                     self._base_shown.decode(base)
         keyframe = self._make_keyframe(reference() if reference else picture, crop, captured_size) if due else None
         assert self._current is not None
-        changed = self._holder.took(len(base.data), base.start is not None, self._time_s)
+        changed = self._holder.took(len(base.data), self._time_s)
         if changed is not None:
             self._base.change(changed)
             self.config = replace(self.config, base=changed)

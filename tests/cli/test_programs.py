@@ -11,9 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from talkcodec.cli.app import app
-from talkcodec.codec import EncoderConfig
+from talkcodec.codec import EncoderConfig, Rung
 from talkcodec.command.exits import ExitCode, exit_code_of, tell
-from talkcodec.command.options import DEFAULT_BUDGET_KBPS, encoder_config, rate_config, threads_for
+from talkcodec.command.options import (
+    DEFAULT_BUDGET_KBPS,
+    RungKind,
+    encoder_config,
+    picture_rate,
+    rate_config,
+    threads_for,
+)
 from talkcodec.errors import (
     BitstreamError,
     BusyError,
@@ -29,7 +36,7 @@ from talkcodec.session import RateConfig
 ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = {"send": "sender", "receive": "receiver", "call": "call"}
 ENCODER = {"keypoint_step", "jacobian_step", "still", "quality", "keyframe_interval", "refresh_l1", "smoothing"}
-RATE = {"budget", "bundle", "motion_fps", "added_delay"}
+RATE = {"budget", "bundle", "motion_fps", "added_delay", "rung", "bitrate"}
 COMMON = {"model", "engine", "threads", "ice_server", "stats", "verbose"}
 
 
@@ -85,6 +92,14 @@ def test_options_become_configurations() -> None:
     assert rate_config(bundle=2, motion_fps=0, added_delay=40).max_added_delay_ms == 40
     with pytest.raises(ConfigError, match="bundle"):
         rate_config(bundle=9, motion_fps=0, added_delay=40)
+
+
+def test_a_rung_and_a_rate_become_what_a_peer_is_set_to() -> None:
+    assert picture_rate(None, None) == (None, None)
+    assert picture_rate(RungKind.auto, 6.5) == (None, 6500.0)
+    assert picture_rate(RungKind.video, None) == (Rung.VIDEO, None)
+    with pytest.raises(ConfigError, match="--bitrate"):
+        picture_rate(None, 0.5)
 
 
 def test_threads_follow_what_an_end_has_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
