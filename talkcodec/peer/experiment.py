@@ -78,7 +78,7 @@ class TracedEngine:
         self._motion = {id(frame): engine.detect(frame) for frame in self._frames}
 
     def detect(self, picture: Picture) -> Motion:
-        """The motion of a known picture at once, of others by the engine."""
+        """As Engine.detect, and at once for a known picture."""
         known = self._motion.get(id(picture))
         return self._engine.detect(picture) if known is None else known
 
