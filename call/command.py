@@ -8,6 +8,7 @@ import typer
 from talkcodec.command.options import (
     DEFAULT_BUDGET_KBPS,
     DEFAULT_MODEL,
+    BitrateOption,
     BudgetOption,
     BundleOption,
     DelayOption,
@@ -21,6 +22,7 @@ from talkcodec.command.options import (
     MotionFpsOption,
     QualityOption,
     RefreshOption,
+    RungOption,
     SmoothingOption,
     StatsOption,
     StillOption,
@@ -29,6 +31,7 @@ from talkcodec.command.options import (
     encoder_config,
     ice_servers,
     open_model,
+    picture_rate,
     rate_config,
     threads_for,
 )
@@ -69,6 +72,8 @@ def call(
     model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = EngineKind.auto,
     threads: ThreadsOption = None,
+    rung: RungOption = None,
+    bitrate: BitrateOption = None,
     budget: BudgetOption = DEFAULT_BUDGET_KBPS,
     bundle: BundleOption,
     motion_fps: MotionFpsOption,
@@ -100,6 +105,7 @@ def call(
         keypoint_step=keypoint_step, jacobian_step=jacobian_step, still=still, quality=quality,
         keyframe_interval=keyframe_interval, refresh_l1=refresh_l1, smoothing=smoothing, acknowledged=True,
     )  # fmt: skip
+    chosen, bitrate_bps = picture_rate(rung, bitrate)
     rate = rate_config(bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
     call_options = CallOptions(
         invitation=Invitation.parse(link) if link else None,
@@ -107,7 +113,7 @@ def call(
         public_url=public_url,
         ca_file=ca,
         ice_servers=ice_servers(ice_server),
-        peer=PeerConfig(encoder=encoder, rate=rate, budget_kbps=budget),
+        peer=PeerConfig(encoder=encoder, rate=rate, budget_kbps=budget, rung=chosen, bitrate_bps=bitrate_bps),
         compare=compare,
         record_dir=record_dir,
         stats=stats,

@@ -7,6 +7,7 @@ import typer
 from talkcodec.command.options import (
     DEFAULT_BUDGET_KBPS,
     DEFAULT_MODEL,
+    BitrateOption,
     BudgetOption,
     BundleOption,
     DelayOption,
@@ -21,6 +22,7 @@ from talkcodec.command.options import (
     QualityOption,
     QuietOption,
     RefreshOption,
+    RungOption,
     SmoothingOption,
     StatsOption,
     StillOption,
@@ -29,6 +31,7 @@ from talkcodec.command.options import (
     encoder_config,
     ice_servers,
     open_model,
+    picture_rate,
     rate_config,
     threads_for,
 )
@@ -51,6 +54,8 @@ def send(
     model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = EngineKind.auto,
     threads: ThreadsOption = None,
+    rung: RungOption = None,
+    bitrate: BitrateOption = None,
     budget: BudgetOption = DEFAULT_BUDGET_KBPS,
     bundle: BundleOption,
     motion_fps: MotionFpsOption,
@@ -85,13 +90,14 @@ def send(
         keypoint_step=keypoint_step, jacobian_step=jacobian_step, still=still, quality=quality,
         keyframe_interval=keyframe_interval, refresh_l1=refresh_l1, smoothing=smoothing, acknowledged=True,
     )  # fmt: skip
+    chosen, bitrate_bps = picture_rate(rung, bitrate)
     rate = rate_config(bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
     options = SendOptions(
         url=url,
         key=key,
         ca_file=ca,
         ice_servers=ice_servers(ice_server),
-        peer=PeerConfig(encoder=encoder, rate=rate, budget_kbps=budget),
+        peer=PeerConfig(encoder=encoder, rate=rate, budget_kbps=budget, rung=chosen, bitrate_bps=bitrate_bps),
         sound=sound,
         give_up_s=give_up,
         seconds=seconds,

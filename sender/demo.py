@@ -24,7 +24,7 @@ from rich.table import Table
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.command.apps import new_app
 from talkcodec.command.exits import run_app, tell
-from talkcodec.command.options import DEFAULT_MODEL, ModelOption, ThreadsOption
+from talkcodec.command.options import DEFAULT_MODEL, BitrateOption, ModelOption, RungOption, ThreadsOption
 from talkcodec.errors import TalkcodecError
 from talkcodec.media import MediaReader, MediaWriter, read_opus
 from talkcodec.media.sources import VideoFile
@@ -41,6 +41,8 @@ def main(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path("demo-out"),
     video: Annotated[Path | None, typer.Argument(help="Your own talking head; else the embedded sample.")] = None,
     seconds: Annotated[float, typer.Option(help="Length of the call.")] = 12.0,
+    rung: RungOption = None,
+    bitrate: BitrateOption = None,
     model: ModelOption = DEFAULT_MODEL,
     threads: ThreadsOption = None,
 ) -> None:
@@ -62,6 +64,8 @@ def main(
         url = f"http://127.0.0.1:{port}/whip"
         typer.echo(f"calling {url} with {source.name} for {seconds:g} s")
         arguments = [url, "--key", key, "--source", str(source), "--loop", "--seconds", str(seconds), *common]
+        arguments += ["--rung", rung.value] if rung else []
+        arguments += ["--bitrate", str(bitrate)] if bitrate else []
         code = _start("sender", arguments, files["sender"]).wait(seconds + 120)
         receiver_code = receiver.wait(60)
     except subprocess.TimeoutExpired:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from talkcodec.errors import ConfigError
 from talkcodec.model.config import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from talkcodec.codec import EncoderConfig
+    from talkcodec.codec import EncoderConfig, Rung
     from talkcodec.peer.webrtc import IceServer
     from talkcodec.runtime import Engine
     from talkcodec.session import RateConfig
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_BUDGET_KBPS",
     "DEFAULT_MODEL",
+    "BitrateOption",
     "BudgetOption",
     "BundleOption",
     "DelayOption",
@@ -39,6 +41,8 @@ __all__ = [
     "QualityOption",
     "QuietOption",
     "RefreshOption",
+    "RungKind",
+    "RungOption",
     "SmoothingOption",
     "StatsOption",
     "StillOption",
@@ -47,6 +51,7 @@ __all__ = [
     "encoder_config",
     "ice_servers",
     "open_model",
+    "picture_rate",
     "rate_config",
     "threads_for",
 ]
@@ -58,6 +63,15 @@ class EngineKind(str, Enum):  # noqa: UP042  (typer prints the values of a str E
     auto = "auto"
     torch = "torch"
     openvino = "openvino"
+
+
+class RungKind(str, Enum):  # noqa: UP042  (typer prints the values of a str Enum)
+    """What is sent beside keyframes."""
+
+    auto = "auto"
+    motion = "motion"
+    hybrid = "hybrid"
+    video = "video"
 
 
 class _Configured:
@@ -144,6 +158,21 @@ SmoothingOption: TypeAlias = Annotated[
     float, _option(_encoder(lambda config: config.smoothing), min=0, max=0.99, help="Calms resting keypoints.")
 ]
 
+RungOption: TypeAlias = Annotated[
+    RungKind | None,
+    typer.Option(
+        "--rung",
+        help="motion: keypoints alone. hybrid: small coded pictures, restored with the keyframe. video: coded "
+        "pictures as they are. auto: by the rate. Without it: auto, or, where no rate is set, motion.",
+    ),
+]
+BitrateOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--bitrate", metavar="KBPS", help="Rate of the picture in kbit/s, keyframes and all included."
+    ),
+]
+
 BudgetOption: TypeAlias = Annotated[
     float,
     typer.Option(
@@ -215,6 +244,16 @@ def rate_config(*, bundle: int, motion_fps: float, added_delay: float) -> "RateC
     from talkcodec.session import RateConfig
 
     return RateConfig(bundle=bundle, motion_fps=motion_fps, max_added_delay_ms=added_delay)
+
+
+def picture_rate(rung: RungKind | None, bitrate: float | None) -> "tuple[Rung | None, float | None]":
+    """The rung, None for the ladder's, and bit/s. Raises ConfigError."""
+    from talkcodec.codec import Rung
+
+    if bitrate is not None and not 1 <= bitrate <= 1000:
+        raise ConfigError(f"--bitrate: got {bitrate:g}, expected 1 to 1000 kbit/s")
+    chosen = None if rung in (None, RungKind.auto) else Rung(rung.value)
+    return chosen, None if bitrate is None else bitrate * 1000
 
 
 def ice_servers(texts: list[str] | None) -> "tuple[IceServer, ...]":

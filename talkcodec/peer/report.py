@@ -175,7 +175,7 @@ def status_line(stats: CallStats) -> str:
     if stats.sound_kbps_up is not None:
         parts.append(f"voice ↑{stats.sound_kbps_up:.1f}")
     if stats.rung is not None:
-        parts.append(stats.rung)
+        parts.append(f"{stats.rung} rung")
     for label, value, unit in (
         ("RTT", stats.rtt_ms, "ms"),
         ("encode", stats.encode_ms, "ms"),
@@ -192,7 +192,7 @@ def status_line(stats: CallStats) -> str:
         parts.append(f"exact/concealed/frozen {stats.exact}/{stats.concealed}/{stats.frozen}")
     if stats.shown_fps is not None and stats.left_out:
         parts.append(f"shows {stats.shown_fps:.3g} frames a second, as this machine can")
-    if stats.bundle is not None:
+    if stats.bundle is not None and stats.rung == "motion":
         parts.append(f"{stats.bundle} units a message at {stats.motion_fps:g} fps")
     if stats.face_visible is False:
         parts.append("NO FACE")

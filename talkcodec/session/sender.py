@@ -11,6 +11,7 @@ from talkcodec.bitstream import (
     Hello,
     KeyframeAck,
     KeyframeRequest,
+    Layer,
     MotionBundle,
     ReceiverReport,
 )
@@ -231,7 +232,8 @@ class Sender:
             self._units += len(bundle.units)
             self._bundles += 1
             for unit in bundle.units:
-                self._rate.unit_sent(len(unit.payload))
+                if unit.layer is Layer.MOTION:
+                    self._rate.unit_sent(len(unit.payload))
                 self._unit_bytes += len(unit.payload)
             self._chain.left(bundle)
             before, self._previous = self._previous, bundle
