@@ -156,9 +156,7 @@ class Bench:
     async def run(self, row: Row, carrier: str, seconds: float) -> CallResult:
         """Hold this call."""
         encoder = EncoderConfig(acknowledged=True, rung=row.rung or Rung.MOTION)
-        config = PeerConfig(
-            encoder=encoder, carrier=CARRIERS[carrier][0], budget_kbps=row.budget_kbps, rung=row.rung
-        )
+        config = PeerConfig(encoder=encoder, carrier=CARRIERS[carrier][0], budget_kbps=row.budget_kbps, rung=row.rung)
         result = await run_call(
             self.engine, self.frames, row.condition, config=config, speech=self.speech, both=True, seconds=seconds,
             warm_up_s=self.arguments.warm_up, seed=self.arguments.seed,

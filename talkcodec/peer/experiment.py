@@ -121,9 +121,9 @@ class TracedEngine:
         """As the engine, or none."""
         return self._engine.find_flow(reference, base) if self._really else self._still
 
-    def generate(self, reference: Any, drive: Drive) -> Picture:
+    def generate(self, reference: Any, drive: Drive, *, light: bool = False) -> Picture:
         """As the engine, or the reference picture unmoved."""
-        picture: Picture = self._engine.generate(reference, drive) if self._really else reference
+        picture: Picture = self._engine.generate(reference, drive, light=light) if self._really else reference
         return picture
 
 
@@ -198,7 +198,7 @@ async def run_call(
     config: of the peers, instead of one with `rate` and `encoder`. speech: blocks of 20 ms, sent beside the frames
     again and again. both: each peer sends and receives; else the first sends to the second.
     The call is set up on a good network; the weather begins with the warm-up. Raises ClosedError when no call came
-    about. `on_picture` sees every shown picture, warm-up included, in the receiver's worker thread.
+    about, or it ended early. `on_picture` sees every shown picture, warm-up included, in the receiver's worker thread.
     """
     if config is None:
         encoder = encoder or EncoderConfig(acknowledged=True, refresh_l1=None)
@@ -241,7 +241,13 @@ async def run_call(
             await asyncio.sleep(0.02)
         relay.impair(condition.impairment)
         await asyncio.sleep(warm_up_s)
-        return await _measure(relay, ways, condition, seconds, fps)
+        measuring = asyncio.create_task(_measure(relay, ways, condition, seconds, fps))
+        await asyncio.wait({measuring, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        if not measuring.done():
+            measuring.cancel()
+            next(task for task in tasks if task.done()).result()
+            raise ClosedError("the call ended before its time")
+        return measuring.result()
     finally:
         for task in tasks:
             task.cancel()
@@ -284,7 +290,8 @@ class _Totals:
 
 def _totals(way: _Way) -> _Totals:
     sending, receiving = way.sender.sending, way.receiver.receiving
-    assert sending is not None and receiving is not None
+    assert sending is not None
+    assert receiving is not None
     counts, voice = sending.session.counts, way.receiver.voice_received
     sent = way.sender.sound_sent
     return _Totals(
@@ -293,9 +300,7 @@ def _totals(way: _Way) -> _Totals:
     )  # fmt: skip
 
 
-async def _measure(
-    relay: Relay, ways: Sequence[_Way], condition: Condition, seconds: float, fps: float
-) -> CallResult:
+async def _measure(relay: Relay, ways: Sequence[_Way], condition: Condition, seconds: float, fps: float) -> CallResult:
     before = [_totals(way) for way in ways]
     wire_before = (relay.forward_count.copy(), relay.back_count.copy())
     started_s = time.monotonic()
@@ -324,7 +329,8 @@ async def _measure(
         return sum(int(getattr(late.played, name)) - int(getattr(early.played, name)) for early, late in pairs)
 
     sender, receiver = ways[0].sender.sending, ways[0].receiver.receiving
-    assert sender is not None and receiver is not None
+    assert sender is not None
+    assert receiver is not None
     latency = _percentiles([ms for way in ways for _, ms in way.watch.latency])
     mended = [ms for way in ways for ms in way.watch.mended_ms]
     recovered = [w.first_exact_s - w.resumed_s for w in (way.watch for way in ways) if w.first_exact_s and w.resumed_s]
@@ -358,7 +364,9 @@ def _voice(
 ) -> dict[str, Any]:
     """What concerns the sound; all RTP and RTCP is counted as its packets."""
     whole_s = seconds * len(ways)
-    sent = sum(late.datagrams["rtp"] - early.datagrams["rtp"] for early, late in zip(wire_before, wire_after, strict=True))
+    sent = sum(
+        late.datagrams["rtp"] - early.datagrams["rtp"] for early, late in zip(wire_before, wire_after, strict=True)
+    )
     lost = sum(late.lost_rtp - early.lost_rtp for early, late in zip(wire_before, wire_after, strict=True))
     heard = [ms for way in ways for ms in way.watch.voice_ms]
     latency = _percentiles(heard)

@@ -281,6 +281,8 @@ class Peer:
         if self._sound_out is not None:
             self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
         if sending is not None:
+            if self.carrier == "sound":  # a unit waits for a packet here, and the report there
+                sending.session.expect_waits(2.0 * plan.frame_ms)
             sending.session.repeat = plan.repeat
             if abs(plan.coded_bps / self._aimed_bps - 1) > AIM_STEP:
                 self._aimed_bps = plan.coded_bps

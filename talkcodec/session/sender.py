@@ -130,6 +130,10 @@ class Sender:
         """How many units a message and how many captured frames a unit, at present."""
         return self._rate.plan
 
+    def expect_waits(self, slack_ms: float) -> None:
+        """As RateControl.slack_ms."""
+        self._rate.slack_ms = slack_ms
+
     @property
     def budget_share(self) -> float:
         """What share of the budget the network carries at present."""
@@ -206,7 +210,7 @@ class Sender:
             return
         sent_ms = self._sent_at.get(report.echo)
         rtt_ms = None if sent_ms is None else max(0.0, now_ms - sent_ms - report.hold_ms)
-        self._rate.feedback(Feedback(min(1.0, new_lost / new_expected), rtt_ms))
+        self._rate.feedback(Feedback(min(1.0, new_lost / new_expected), rtt_ms, new_expected))
 
     def poll(self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int) -> list[Outgoing]:
         """Messages to send now. The arguments say what still waits in the transport; motion goes first."""

@@ -1,5 +1,7 @@
 """What a call's budget buys, and how the network's share of it falls and climbs."""
 
+import random
+
 import pytest
 
 from talkcodec.errors import ConfigError
@@ -82,3 +84,34 @@ def test_distance_jitter_and_random_loss_are_no_congestion(rtt_ms: float) -> Non
     for number in range(100):
         rate.feedback(Feedback(0.05 if number % 3 == 0 else 0.0, rtt_ms + 30.0 * (number % 2)))
     assert rate.share == 1.0
+
+
+def test_reports_of_few_units_do_not_make_random_loss_of_5_percent_a_congestion() -> None:
+    """Eight units a report: one report in twenty says 25 % or more, and none says 5."""
+    for seed in range(20):
+        draw = random.Random(seed)
+        rate = RateControl(RateConfig(), 25.0, CARRIED)
+        shares = []
+        for _ in range(120):
+            lost = sum(draw.random() < 0.05 for _ in range(8))
+            rate.feedback(Feedback(lost / 8, 80.0, units=8))
+            shares.append(rate.share)
+        assert sum(shares) / len(shares) > 0.95
+
+
+def test_loss_of_a_fifth_is_one_in_short_reports_too() -> None:
+    draw = random.Random(1)
+    rate = RateControl(RateConfig(), 25.0, CARRIED)
+    for _ in range(30):
+        rate.feedback(Feedback(sum(draw.random() < 0.3 for _ in range(8)) / 8, 80.0, units=8))
+    assert rate.share < 0.5
+
+
+def test_waiting_for_packets_is_no_queue() -> None:
+    rate = RateControl(RateConfig(), 25.0, CARRIED)
+    rate.slack_ms = 240.0
+    for number in range(60):
+        rate.feedback(Feedback(0.0, 30.0 + 240.0 * (number % 3 > 0)))
+    assert rate.share == 1.0
+    rate.feedback(Feedback(0.0, 600.0))
+    assert rate.share == pytest.approx(0.7)
