@@ -57,10 +57,6 @@ class Status:
     problem: str = ""
 
 
-class _StoppedError(Exception):
-    """The person gave up."""
-
-
 class AnimationPage:
     """Serves the page on the loopback address and makes one film at a time."""
 
@@ -160,7 +156,7 @@ class AnimationPage:
         try:
             await asyncio.to_thread(self._animate, beside, absolute)
             self.status.state = "done"
-        except _StoppedError:
+        except InterruptedError:  # the person gave up
             self.status.state = "stopped"
         except (TalkcodecError, OSError) as error:
             self.status.problem = self._in_words(error)
@@ -178,7 +174,7 @@ class AnimationPage:
         def report(done: int) -> None:
             self.status.done = done
             if self._stop.is_set():
-                raise _StoppedError
+                raise InterruptedError
 
         portrait, film, out = self._path("portrait"), self._path("film"), self._path("result.mp4")
         animate_portrait(portrait, film, out, self._engine, relative=not absolute, beside=beside, report=report)
