@@ -25,7 +25,7 @@ __all__ = ["receive"]
 
 def receive(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any.")] = 8088,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any.")] = 8088,
     key: Annotated[str, typer.Option(envvar="TALKCODEC_KEY", help="Key that callers need; else made up.")] = "",
     cert: Annotated[str | None, typer.Option(help="Certificate (PEM), for https.")] = None,
     cert_key: Annotated[str | None, typer.Option(help="Its private key (PEM).")] = None,

@@ -82,7 +82,7 @@ class Encoder:
         new_face: bool = False,
         reference: Callable[[], Picture] | None = None,
     ) -> AccessUnit:
-        """Code one picture (S, S, 3), S the model's picture size.
+        """Code one picture (S, S, 3), RGB, 0 to 255, S the model's picture size.
 
         timestamp: 90 kHz, may wrap at 32 bits. crop, captured_size (width, height): where the picture lies in the
         captured frame, by default the picture is the frame; another crop than before brings a keyframe.

@@ -218,7 +218,7 @@ class Peer:
         logger.warning("the caller before fell silent; a new one takes over")
 
     def push(self, picture: Picture, captured_s: float) -> None:
-        """A captured frame (H, W, 3) and its time on the monotonic clock. From any thread."""
+        """A captured frame (H, W, 3), RGB, 0 to 255, and its time on the monotonic clock. From any thread."""
         sending = self.sending
         if sending is not None:
             sending.push(picture, captured_s)

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -139,15 +140,23 @@ def test_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
         (["send", "http://127.0.0.1:9/whip", "--source", "sample", "--still", "gif"], 2, "still is 'gif'"),
         (["send", "http://127.0.0.1:9/whip", "--source", "camera:99"], 1, "camera 99 cannot be opened"),
         (["receive", "--sink", "none", "--model", "nope"], 1, "no model 'nope'"),
+        (["receive", "--sink", "window", "--model", "untrained:tiny"], 1, "no screen here"),
         (["receive", "--ice-server", "nonsense"], 2, "--ice-server"),
         (["receive", "--sink", "film.avi", "--model", "untrained:tiny"], 2, "--sink"),
         (["call", "not-a-link"], 2, "copy all of it"),
     ],
 )
 def test_programs_end_with_a_sentence_and_their_code(arguments: list[str], code: int, words: str) -> None:
+    headless = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
     for command in (["talkcodec.cli", *arguments], [PROGRAMS[arguments[0]], *arguments[1:]]):
         done = subprocess.run(
-            [sys.executable, "-m", *command], capture_output=True, text=True, cwd=ROOT, timeout=100, check=False
+            [sys.executable, "-m", *command],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=headless,
+            timeout=100,
+            check=False,
         )
         assert done.returncode == code, done.stderr
         assert words in done.stderr
