@@ -10,6 +10,7 @@ from talkcodec.command.options import (
     DEFAULT_MODEL,
     BudgetOption,
     BundleOption,
+    CarrierOption,
     DelayOption,
     EngineKind,
     EngineOption,
@@ -22,10 +23,13 @@ from talkcodec.command.options import (
     QualityOption,
     RefreshOption,
     SmoothingOption,
+    SoundBitrateOption,
+    SoundFrameOption,
     StatsOption,
     StillOption,
     ThreadsOption,
     VerboseOption,
+    call_config,
     encoder_config,
     ice_servers,
     open_model,
@@ -70,6 +74,9 @@ def call(
     engine: EngineOption = EngineKind.auto,
     threads: ThreadsOption = None,
     budget: BudgetOption = DEFAULT_BUDGET_KBPS,
+    carrier: CarrierOption = "auto",
+    sound_bitrate: SoundBitrateOption = None,
+    sound_frame: SoundFrameOption = None,
     bundle: BundleOption,
     motion_fps: MotionFpsOption,
     added_delay: DelayOption,
@@ -91,7 +98,6 @@ def call(
     from call.program import Program, ProgramOptions
     from talkcodec.command.console import run_program
     from talkcodec.command.exits import ExitCode
-    from talkcodec.peer.config import PeerConfig
     from talkcodec.peer.signalling import WhipConfig
 
     threads = threads or threads_for(generates=True, engines_here=2 if demo else 1)
@@ -106,13 +112,16 @@ def call(
         public_url=public_url,
         ca_file=ca,
         ice_servers=ice_servers(ice_server),
-        peer=PeerConfig(encoder=encoder, rate=rate, budget_kbps=budget),
+        peer=call_config(
+            encoder, rate, budget=budget, carrier=carrier, sound_bitrate=sound_bitrate, sound_frame=sound_frame
+        ),
         compare=compare,
         record_dir=record_dir,
         stats=stats,
     )
     page_options = PageOptions(page_host, page_port, cert=page_cert, key_file=page_cert_key)
-    guest = ("--model", model, "--engine", engine.value) + (("--threads", str(threads)) if threads else ())
+    guest = ("--model", model, "--engine", engine.value, "--carrier", carrier)
+    guest += ("--threads", str(threads)) if threads else ()
     options = ProgramOptions(call_options, page_options if page else None, source, guest if demo else None, open_page)
     loaded = open_model(model, engine, threads)
 

@@ -9,6 +9,7 @@ from talkcodec.command.options import (
     DEFAULT_MODEL,
     BudgetOption,
     BundleOption,
+    CarrierOption,
     DelayOption,
     EngineKind,
     EngineOption,
@@ -22,10 +23,13 @@ from talkcodec.command.options import (
     QuietOption,
     RefreshOption,
     SmoothingOption,
+    SoundBitrateOption,
+    SoundFrameOption,
     StatsOption,
     StillOption,
     ThreadsOption,
     VerboseOption,
+    call_config,
     encoder_config,
     ice_servers,
     open_model,
@@ -52,6 +56,9 @@ def send(
     engine: EngineOption = EngineKind.auto,
     threads: ThreadsOption = None,
     budget: BudgetOption = DEFAULT_BUDGET_KBPS,
+    carrier: CarrierOption = "auto",
+    sound_bitrate: SoundBitrateOption = None,
+    sound_frame: SoundFrameOption = None,
     bundle: BundleOption,
     motion_fps: MotionFpsOption,
     added_delay: DelayOption,
@@ -79,7 +86,6 @@ def send(
     from talkcodec.command.console import run_program
     from talkcodec.command.exits import ExitCode
     from talkcodec.media.sources import open_source
-    from talkcodec.peer.config import PeerConfig
 
     encoder = encoder_config(
         keypoint_step=keypoint_step, jacobian_step=jacobian_step, still=still, quality=quality,
@@ -91,7 +97,9 @@ def send(
         key=key,
         ca_file=ca,
         ice_servers=ice_servers(ice_server),
-        peer=PeerConfig(encoder=encoder, rate=rate, budget_kbps=budget),
+        peer=call_config(
+            encoder, rate, budget=budget, carrier=carrier, sound_bitrate=sound_bitrate, sound_frame=sound_frame
+        ),
         sound=sound,
         give_up_s=give_up,
         seconds=seconds,

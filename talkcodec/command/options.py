@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from talkcodec.model.config import DEFAULT_MODEL
+from talkcodec.types import Carrier
 
 if TYPE_CHECKING:
     from talkcodec.codec import EncoderConfig
+    from talkcodec.peer.config import PeerConfig
     from talkcodec.peer.webrtc import IceServer
     from talkcodec.runtime import Engine
     from talkcodec.session import RateConfig
@@ -25,6 +27,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "BudgetOption",
     "BundleOption",
+    "CarrierOption",
     "DelayOption",
     "EngineKind",
     "EngineOption",
@@ -38,10 +41,13 @@ __all__ = [
     "QuietOption",
     "RefreshOption",
     "SmoothingOption",
+    "SoundBitrateOption",
+    "SoundFrameOption",
     "StatsOption",
     "StillOption",
     "ThreadsOption",
     "VerboseOption",
+    "call_config",
     "encoder_config",
     "ice_servers",
     "open_model",
@@ -151,6 +157,18 @@ DelayOption: TypeAlias = Annotated[
     _option(_rate(lambda config: config.max_added_delay_ms), "--added-delay", help="Delay that bundling may add, ms."),
 ]
 
+CarrierOption: TypeAlias = Annotated[
+    Carrier, typer.Option("--carrier", help="What takes motion and reports; auto: the sound's packets where possible.")
+]
+SoundBitrateOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--sound-bitrate", metavar="KBPS", min=6, max=64, help="Of the voice; else what the budget buys."),
+]
+SoundFrameOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--sound-frame", metavar="MS", min=20, max=120, help="Sound in a packet; else by the budget."),
+]
+
 IceServerOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--ice-server", help="stun:HOST:PORT or turn:HOST:PORT,USER,PASSWORD; may be repeated."),
@@ -194,6 +212,24 @@ def rate_config(*, bundle: int, motion_fps: float, added_delay: float) -> "RateC
     from talkcodec.session import RateConfig
 
     return RateConfig(bundle=bundle, motion_fps=motion_fps, max_added_delay_ms=added_delay)
+
+
+def call_config(
+    encoder: "EncoderConfig",
+    rate: "RateConfig",
+    *,
+    budget: float,
+    carrier: Carrier,
+    sound_bitrate: float | None,
+    sound_frame: int | None,
+) -> "PeerConfig":
+    """What the options say. Raises ConfigError."""
+    from talkcodec.peer.config import PeerConfig
+
+    voice_bps = None if sound_bitrate is None else round(sound_bitrate * 1000)
+    return PeerConfig(
+        encoder=encoder, rate=rate, budget_kbps=budget, carrier=carrier, voice_bps=voice_bps, sound_frame_ms=sound_frame
+    )
 
 
 def ice_servers(texts: list[str] | None) -> "tuple[IceServer, ...]":
