@@ -1,6 +1,7 @@
-"""The call over bad networks: python -m benchmarks.network [--help]. Results stand in docs/network.md.
+"""Whole calls over bad networks: python -m benchmarks.network [--help]. Results stand in docs/network.md.
 
-Two real WebRTC peers on this machine, a UDP relay between them that loses, delays and counts every datagram.
+Two real WebRTC peers on this machine, each sending pictures and speech to the other; a UDP relay between them loses,
+delays and counts every datagram with its IP and UDP headers.
 """
 
 import argparse
@@ -10,56 +11,84 @@ import platform
 import resource
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from talkcodec.codec import FaceCropper
+from talkcodec.codec import EncoderConfig, FaceCropper, Rung
+from talkcodec.errors import UsageError
 from talkcodec.media import MediaReader
+from talkcodec.media.sound import read_sound
 from talkcodec.model.config import DEFAULT_MODEL
+from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.experiment import CallResult, Condition, TracedEngine, run_call
 from talkcodec.runtime import open_engine
 from talkcodec.sample import sample_path
-from talkcodec.session import RateConfig
 from talkcodec.transport.impairment import Impairment
+from talkcodec.types import SoundArray
 
 BEGIN, END = "<!-- measured tables: begin -->", "<!-- measured tables: end -->"
 
-CONDITIONS = (
-    Condition("clean"),
-    Condition("loss 1 %", Impairment(loss=0.01)),
-    Condition("loss 5 %", Impairment(loss=0.05)),
-    Condition("loss 10 %", Impairment(loss=0.10)),
-    Condition("loss 20 %", Impairment(loss=0.20)),
-    Condition("bursts, 5 % in runs of 4", Impairment(loss=0.05, burst_length=4)),
-    Condition("RTT 100 ms", Impairment(delay_ms=50)),
-    Condition("jitter 30 ms, reordering", Impairment(delay_ms=10, jitter_ms=30, reorder=True)),
-    Condition("bottleneck 32 kbit/s", Impairment(rate_bps=32_000, queue_bytes=4000)),
-    Condition("down for 2 s", Impairment(delay_ms=10), down_s=2.0),
+Carrier = Literal["sound", "data-channel"]
+CARRIERS: dict[str, tuple[Carrier, str]] = {
+    "sound": ("sound", "Units ride with the sound"),
+    "data-channel": ("data-channel", "Units on the data channel"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A call to measure: over which network, with which budget, in a given rung or the one that follows from it."""
+
+    condition: Condition
+    budget_kbps: float = 20.0
+    rung: Rung | None = None
+
+    @property
+    def name(self) -> str:
+        """As in the table."""
+        rung = "" if self.rung is None else f", {self.rung.value}"
+        return f"{self.condition.name}, budget {self.budget_kbps:g}{rung}"
+
+
+ROWS = (
+    Row(Condition("clean")),
+    Row(Condition("clean"), 14.0, Rung.MOTION),
+    Row(Condition("loss 5 %", Impairment(loss=0.05))),
+    Row(Condition("bursts of 4, 5 %", Impairment(loss=0.05, burst_length=4))),
+    Row(Condition("RTT 600 ms", Impairment(delay_ms=300))),
+    Row(Condition("jitter 30 ms, reordering", Impairment(delay_ms=10, jitter_ms=30, reorder=True))),
+    Row(Condition("bottleneck 32 kbit/s", Impairment(rate_bps=32_000, queue_bytes=4000))),
+    Row(Condition("bottleneck 20 kbit/s", Impairment(rate_bps=20_000, queue_bytes=4000))),
+    Row(Condition("bottleneck 12 kbit/s", Impairment(rate_bps=12_000, queue_bytes=4000))),
+    Row(Condition("down for 2 s", Impairment(delay_ms=10), down_s=2.0)),
+    Row(Condition("clean"), 80.0, Rung.HYBRID),
 )
 
-MODES = {
-    "25": ("25 motion frames a second, bundles of up to 80 ms", RateConfig(bundle=3, motion_fps=25)),
-    "25x1": ("25 motion frames a second, no bundling", RateConfig(bundle=1, motion_fps=25)),
-    "25x2": ("25 motion frames a second, two a message", RateConfig(bundle=2, motion_fps=25)),
-    "12.5": ("12.5 motion frames a second, three a message, interpolated to 25", RateConfig(bundle=3, motion_fps=12.5)),
-    "12.5x2": ("12.5 motion frames a second, two a message, interpolated to 25", RateConfig(bundle=2, motion_fps=12.5)),
-    "auto": ("automatic, budget 16 kbit/s", RateConfig()),
-}
+COLUMNS = (
+    "network, budget", "rung", "up", "down", "exact %", "concealed %", "frozen %", "not exact, p95 / longest ms",
+    "picture p50 / p95 ms", "growth ms", "voice: ms a packet", "lost %", "made up %", "heard %", "p50 / p95 ms",
+    "lip sync p95 ms", "recovery ms",
+)  # fmt: skip
 
 
 def read_frames(source: Path, size: int, count: int) -> list[Any]:
     cropper = FaceCropper(size)
-    frames = []
     with MediaReader(source) as reader:
-        for frame in reader:
-            frames.append(cropper.crop(frame.picture, frame.time_s).picture)
-            if len(frames) == count:
-                break
-    return frames
+        return [cropper.crop(frame.picture, frame.time_s).picture for frame in islice(reader, count)]
+
+
+def read_speech(source: Path) -> list[SoundArray]:
+    """All of a file's sound in blocks of 20 ms, with half a second of silence at its end."""
+    blocks = [np.ascontiguousarray(block.samples.reshape(-1)) for block in read_sound(source)]
+    if not blocks:
+        raise UsageError(f"{source}: no sound in it; expected a file with speech, as --speech")
+    return [*blocks, *[np.zeros_like(blocks[0])] * 25]
 
 
 def machine() -> str:
@@ -73,43 +102,37 @@ def machine() -> str:
     return f"{cpu}, Python {platform.python_version()}, commit {commit.stdout.strip() or 'unknown'}"
 
 
-def table_of(title: str, results: list[CallResult], seconds: float) -> Table:
-    table = Table(title=f"{title} ({seconds:g} s a row, wire in kbit/s with IP and UDP headers)", title_justify="left")
-    for name in (
-        "network", "shown", "exact %", "concealed %", "frozen %", "latency p50/p95 ms", "wire up", "down", "both",
-        "of it STUN", "B/unit", "recovery ms",
-    ):  # fmt: skip
-        table.add_column(name, justify="left" if name == "network" else "right")
-    for r in results:
-        share = 100 / max(1, r.shown)
-        latency = "-" if r.latency_ms_p50 is None else f"{r.latency_ms_p50:.0f} / {r.latency_ms_p95:.0f}"
-        table.add_row(
-            r.condition, str(r.shown), f"{r.exact * share:.1f}", f"{r.concealed * share:.1f}",
-            f"{r.frozen * share:.2f}", latency, f"{r.wire_up_kbps:.1f}", f"{r.wire_down_kbps:.1f}",
-            f"{r.wire_kbps:.1f}", f"{r.stun_kbps:.1f}", f"{r.unit_bytes:.1f}",
-            "-" if r.recovery_ms is None else f"{r.recovery_ms:.0f}",
-        )  # fmt: skip
+def _number(value: float | None, digits: int = 0) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def cells_of(name: str, r: CallResult) -> list[str]:
+    """One row of the table."""
+    share = 100 / max(1, r.shown)
+    percent = [None if x is None else 100 * x for x in (r.voice_lost, r.voice_made_up, r.voice_heard)]
+    return [
+        name, r.rung, _number(r.wire_up_kbps, 1), _number(r.wire_down_kbps, 1), _number(r.exact * share, 1),
+        _number(r.concealed * share, 1), _number(r.frozen * share, 2),
+        f"{_number(r.mended_ms_p95)} / {_number(r.mended_ms_longest)}",
+        f"{_number(r.latency_ms_p50)} / {_number(r.latency_ms_p95)}", _number(r.latency_growth_ms),
+        _number(r.voice_frame_ms), *(_number(x, 1) for x in percent),
+        f"{_number(r.voice_latency_ms_p50)} / {_number(r.voice_latency_ms_p95)}", _number(r.lip_sync_ms_p95),
+        _number(r.recovery_ms),
+    ]  # fmt: skip
+
+
+def table_of(title: str, rows: list[list[str]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in COLUMNS[:2] else "right")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def markdown_of(title: str, results: list[CallResult]) -> str:
-    lines = [
-        f"**{title}**",
-        "",
-        "| network | shown | exact % | concealed % | frozen % | latency p50 / p95 ms | wire up | wire down | both"
-        " | B a unit | recovery ms |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for r in results:
-        share = 100 / max(1, r.shown)
-        latency = "-" if r.latency_ms_p50 is None else f"{r.latency_ms_p50:.0f} / {r.latency_ms_p95:.0f}"
-        recovery = "-" if r.recovery_ms is None else f"{r.recovery_ms:.0f}"
-        lines.append(
-            f"| {r.condition} | {r.shown} | {r.exact * share:.1f} | {r.concealed * share:.1f} |"
-            f" {r.frozen * share:.2f} | {latency} | {r.wire_up_kbps:.1f} | {r.wire_down_kbps:.1f} |"
-            f" {r.wire_kbps:.1f} | {r.unit_bytes:.1f} | {recovery} |"
-        )
-    return "\n".join(lines) + "\n"
+def markdown_of(title: str, rows: list[list[str]]) -> str:
+    lines = [f"**{title}**", "", f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
 def memory_mb() -> float:
@@ -121,10 +144,28 @@ def memory_mb() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-async def soak(engine: Any, frames: list[Any], minutes: float, rate: RateConfig, console: Console) -> int:
-    """One call of some minutes at 2 % loss; memory and latency are read every tenth of it."""
-    from talkcodec.peer.experiment import run_call as run
+@dataclass(frozen=True)
+class Bench:
+    """What all rows share."""
 
+    engine: Any
+    frames: list[Any]
+    speech: list[SoundArray]
+    arguments: argparse.Namespace
+
+    async def run(self, row: Row, carrier: str, seconds: float) -> CallResult:
+        """Hold this call."""
+        encoder = EncoderConfig(acknowledged=True, rung=row.rung or Rung.MOTION)
+        config = PeerConfig(encoder=encoder, carrier=CARRIERS[carrier][0], budget_kbps=row.budget_kbps, rung=row.rung)
+        result = await run_call(
+            self.engine, self.frames, row.condition, config=config, speech=self.speech, both=True, seconds=seconds,
+            warm_up_s=self.arguments.warm_up, seed=self.arguments.seed,
+        )  # fmt: skip
+        return replace(result, condition=row.name)
+
+
+async def soak(bench: Bench, carrier: str, minutes: float, console: Console) -> int:
+    """One call of some minutes at 2 % loss; memory and latency are read every tenth of it."""
     memory: list[float] = []
 
     async def sample() -> None:
@@ -135,45 +176,44 @@ async def soak(engine: Any, frames: list[Any], minutes: float, rate: RateConfig,
 
     sampling = asyncio.create_task(sample())
     weather = Condition("soak, loss 2 %", Impairment(loss=0.02, delay_ms=20, jitter_ms=5))
-    result = await run(engine, frames, weather, rate=rate, seconds=minutes * 60)
+    result = await bench.run(Row(weather), carrier, minutes * 60)
     sampling.cancel()
-    console.print(table_of(f"soak, {minutes:g} minutes", [result], minutes * 60))
+    console.print(table_of(f"soak, {minutes:g} minutes", [cells_of(result.condition, result)]))
     growth = memory[-1] - memory[len(memory) // 3] if len(memory) > 3 else 0.0
     console.print(f"memory in the last two thirds: {growth:+.1f} MB")
     return 0 if growth < 5 else 1
 
 
 async def main_async(arguments: argparse.Namespace) -> int:
-    console = Console(width=170)
+    console = Console(width=200)
     loaded = open_engine(arguments.model, threads=arguments.threads)
     frames = read_frames(arguments.source, loaded.config.picture_size, arguments.frames)
-    engine = TracedEngine(loaded, frames, arguments.generate)
-    console.print(f"{machine()}; {engine.description}; {len(frames)} frames of {arguments.source.name}")
+    engine, here = TracedEngine(loaded, frames, arguments.generate), machine()
+    speech_from = arguments.speech or arguments.source
+    bench = Bench(engine, frames, read_speech(speech_from), arguments)
+    console.print(f"{here}; {engine.description}; {len(frames)} frames of {arguments.source.name}")
     if arguments.soak:
-        return await soak(engine, frames, arguments.soak, MODES[arguments.modes[0]][1], console)
-    rows: list[dict[str, object]] = []
+        return await soak(bench, arguments.carriers[0], arguments.soak, console)
+    kept: list[dict[str, object]] = []
     text = ""
-    for mode in arguments.modes:
-        title, rate = MODES[mode]
-        results = []
-        for condition in CONDITIONS:
-            if arguments.only and not any(part in condition.name for part in arguments.only):
+    for carrier in arguments.carriers:
+        rows = []
+        for row in ROWS:
+            if arguments.only and not any(part in row.name for part in arguments.only):
                 continue
-            result = await run_call(
-                engine, frames, condition, rate=rate, seconds=arguments.seconds, warm_up_s=arguments.warm_up,
-                seed=arguments.seed,
-            )  # fmt: skip
-            results.append(result)
-            rows.append({"mode": mode, **asdict(result)})
-            console.print(f"  {mode}: {condition.name}: {result.wire_kbps:.1f} kbit/s", highlight=False)
-        console.print(table_of(title, results, arguments.seconds))
-        text += markdown_of(title, results) + "\n"
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
-    if arguments.markdown:
-        arguments.markdown.write_text(text)
+            result = await bench.run(row, carrier, arguments.seconds)
+            rows.append(cells_of(row.name, result))
+            kept.append({"carrier": carrier, **asdict(result)})
+            console.print("  " + " | ".join(rows[-1]), highlight=False)
+            if arguments.json:
+                arguments.json.write_text(json.dumps(kept, indent=1) + "\n")
+        console.print(table_of(f"{CARRIERS[carrier][1]} ({arguments.seconds:g} s a row, wire in kbit/s)", rows))
+        text += markdown_of(CARRIERS[carrier][1], rows) + "\n"
     if arguments.update:
-        heading = f"{machine()}; model {engine.name}; {arguments.seconds:g} s a row, wire in kbit/s.\n\n"
+        heading = (
+            f"{here}; model {engine.name}; {arguments.source.name}, {len(frames)} frames there and back; speech "
+            f"{speech_from.name}; {arguments.seconds:g} s a row, wire in kbit/s.\n\n"
+        )
         update(arguments.update, heading + text)
     return 0
 
@@ -190,16 +230,16 @@ def main() -> int:
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--source", type=Path, default=sample_path(), help="a talking head")
-    parser.add_argument("--frames", type=int, default=150, help="of the source, played there and back")
-    parser.add_argument("--modes", nargs="+", choices=list(MODES), default=["25", "12.5", "25x1"])
-    parser.add_argument("--only", nargs="+", help="conditions whose name contains one of these")
-    parser.add_argument("--seconds", type=float, default=20.0, help="measured a row")
-    parser.add_argument("--warm-up", type=float, default=5.0)
+    parser.add_argument("--speech", type=Path, help="a file with speech; else the source's own sound")
+    parser.add_argument("--frames", type=int, default=300, help="of the source, played there and back")
+    parser.add_argument("--carriers", nargs="+", choices=list(CARRIERS), default=list(CARRIERS))
+    parser.add_argument("--only", nargs="+", help="rows whose name contains one of these")
+    parser.add_argument("--seconds", type=float, default=60.0, help="measured a row")
+    parser.add_argument("--warm-up", type=float, default=8.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--generate", action="store_true", help="generate the pictures too: measures this machine")
     parser.add_argument("--soak", type=float, metavar="MINUTES", default=0.0, help="one long call instead")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--markdown", type=Path)
     parser.add_argument("--update", type=Path, metavar="PAGE", help="put the tables between the marks of this page")
     return asyncio.run(main_async(parser.parse_args()))
 

@@ -1,11 +1,10 @@
 """python -m call [LINK]"""
 
-import typer
-
 from call.command import call
+from talkcodec.command.apps import new_app
 from talkcodec.command.exits import run_app
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 app.command()(call)
 
 if __name__ == "__main__":

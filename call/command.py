@@ -8,6 +8,7 @@ import typer
 from talkcodec.command.options import (
     DEFAULT_BUDGET_KBPS,
     DEFAULT_MODEL,
+    BitrateOption,
     BudgetOption,
     BundleOption,
     CarrierOption,
@@ -22,6 +23,7 @@ from talkcodec.command.options import (
     MotionFpsOption,
     QualityOption,
     RefreshOption,
+    RungOption,
     SmoothingOption,
     SoundBitrateOption,
     SoundFrameOption,
@@ -29,12 +31,13 @@ from talkcodec.command.options import (
     StillOption,
     ThreadsOption,
     VerboseOption,
-    call_config,
     encoder_config,
     ice_servers,
     open_model,
+    picture_rate,
     rate_config,
     threads_for,
+    voice_bps,
 )
 
 __all__ = ["call"]
@@ -73,6 +76,8 @@ def call(
     model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = EngineKind.auto,
     threads: ThreadsOption = None,
+    rung: RungOption = None,
+    bitrate: BitrateOption = None,
     budget: BudgetOption = DEFAULT_BUDGET_KBPS,
     carrier: CarrierOption = "auto",
     sound_bitrate: SoundBitrateOption = None,
@@ -90,14 +95,16 @@ def call(
     stats: StatsOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Call somebody, or wait for a call, in the browser: only keypoints and sound cross the network.
+    """Call somebody, or wait for a call, in the browser.
 
-    Open the page that is printed. Exit codes: 1 failed, 2 wrong usage, 130 interrupted, which is its ordinary end.
+    Open the page that is printed; --demo has both ends on this machine. Exit codes: 1 failed, 2 wrong usage, 130
+    interrupted, which is its ordinary end.
     """
     from call.options import CallOptions, Invitation, PageOptions
     from call.program import Program, ProgramOptions
     from talkcodec.command.console import run_program
     from talkcodec.command.exits import ExitCode
+    from talkcodec.peer.config import PeerConfig
     from talkcodec.peer.signalling import WhipConfig
 
     threads = threads or threads_for(generates=True, engines_here=2 if demo else 1)
@@ -105,6 +112,7 @@ def call(
         keypoint_step=keypoint_step, jacobian_step=jacobian_step, still=still, quality=quality,
         keyframe_interval=keyframe_interval, refresh_l1=refresh_l1, smoothing=smoothing, acknowledged=True,
     )  # fmt: skip
+    chosen, bitrate_bps = picture_rate(rung, bitrate)
     rate = rate_config(bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
     call_options = CallOptions(
         invitation=Invitation.parse(link) if link else None,
@@ -112,17 +120,24 @@ def call(
         public_url=public_url,
         ca_file=ca,
         ice_servers=ice_servers(ice_server),
-        peer=call_config(
-            encoder, rate, budget=budget, carrier=carrier, sound_bitrate=sound_bitrate, sound_frame=sound_frame
+        peer=PeerConfig(
+            encoder=encoder,
+            rate=rate,
+            budget_kbps=budget,
+            rung=chosen,
+            bitrate_bps=bitrate_bps,
+            carrier=carrier,
+            voice_bps=voice_bps(sound_bitrate),
+            sound_frame_ms=sound_frame,
         ),
         compare=compare,
         record_dir=record_dir,
         stats=stats,
     )
     page_options = PageOptions(page_host, page_port, cert=page_cert, key_file=page_cert_key)
-    guest = ("--model", model, "--engine", engine.value, "--carrier", carrier)
-    guest += ("--threads", str(threads)) if threads else ()
-    options = ProgramOptions(call_options, page_options if page else None, source, guest if demo else None, open_page)
+    guest = ["--model", model, "--engine", engine.value, "--carrier", carrier]
+    guest += ["--threads", str(threads)] if threads else []
+    options = ProgramOptions(call_options, page_options if page else None, source, tuple(guest) if demo else None, open_page)
     loaded = open_model(model, engine, threads)
 
     async def run() -> ExitCode:

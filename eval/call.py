@@ -138,7 +138,8 @@ class _Traced(TracedEngine):
         super().__init__(engine, frames)
         self.reference_motion: dict[int, Motion] = {}
 
-    def encode_reference(self, picture: Frames, motion: Motion) -> Any:
+    def encode_reference(self, picture: Frames, motion: Motion | None) -> Any:
+        assert motion is not None
         self.reference_motion[id(picture)] = motion
         return picture
 

@@ -1,7 +1,7 @@
-"""The command line: `python -m eval COMMAND`. Each command is a thin call of a module beside it."""
+"""The command line: `talkcodec eval COMMAND`, `python -m eval COMMAND`. Each calls a module beside it."""
 
+import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table as ConsoleTable
 
+from talkcodec.command.apps import new_app
+from talkcodec.command.exits import run_app
+from talkcodec.command.options import JsonOption
 from talkcodec.errors import TalkcodecError, UsageError
 from talkcodec.model.config import DEFAULT_MODEL
 
@@ -20,12 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
-    help="Bitrate against picture, landmark and identity error, beside conventional codecs.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = new_app("Measure rate and quality, beside conventional codecs.", no_args_is_help=True)
 
 ModelsOption = Annotated[Path | None, typer.Option("--models", help="Folder with local instrument files.")]
 LandmarksOption = Annotated[
@@ -37,19 +35,25 @@ IdentityOption = Annotated[
 
 
 def main() -> None:
-    """Run the command line; errors on purpose are one line on stderr and exit code 1."""
-    try:
-        app()
-    except TalkcodecError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
-        sys.exit(1)
+    """Run the command line; errors are one sentence and an exit code, as of every program (talkcodec.command)."""
+    run_app(app)
+
+
+@app.callback()
+def extra() -> None:
+    missing = [name for name in ("matplotlib", "scipy") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"talkcodec eval needs {' and '.join(missing)}: pip install 'talkcodec[eval]'")
 
 
 @app.command()
-def models(models: ModelsOption = None) -> None:
+def models(models: ModelsOption = None, as_json: JsonOption = False) -> None:
     """Say which instruments are there, and how to get the others."""
     from eval.instruments import available
 
+    if as_json:
+        print(json.dumps([row._asdict() for row in available(models)], indent=2))
+        return
     console = Console()
     if not console.is_terminal:
         console = Console(width=1000)  # a pipe has no width to which an address should be cut
@@ -113,7 +117,10 @@ def rd(
         Path | None, typer.Option(help="Also write one CompressAI result file a curve, here.")
     ] = None,
 ) -> None:
-    """Measure clips at operating points: rate, fidelity, landmarks, identity. Can be interrupted and started again."""
+    """Measure clips: rate, fidelity, landmarks, identity.
+
+    Can be interrupted and started again.
+    """
     from eval.clips import find_clips
     from eval.instruments import open_instruments
     from eval.points import parse_points, with_round_trip
@@ -188,7 +195,7 @@ def ablation(
     identity: IdentityOption = None,
     identity_every: Annotated[int, typer.Option(min=1, help="Embed each n-th frame only.")] = 5,
 ) -> None:
-    """Measure what each switch of codec and model is worth, clip by clip, beside the default."""
+    """Measure what each switch of codec and model is worth."""
     from eval.ablation import ablation_table, switches
     from eval.clips import find_clips
     from eval.rd import RunConfig
@@ -218,7 +225,7 @@ def call(
     identity: IdentityOption = None,
     seed: Annotated[int, typer.Option(help="Of the network's losses.")] = 1,
 ) -> None:
-    """Hold live calls over bad networks and score what the viewer saw, in real time."""
+    """Hold live calls over bad networks and score them."""
     from dataclasses import asdict
 
     from eval.call import CONDITIONS, MODES, call_table, load_calls, measure_call

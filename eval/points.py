@@ -27,6 +27,7 @@ DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
         "base": 128,  # side of the base pictures
         "fps": 12.5,  # base pictures a second
         "level": 8.0,  # quality of the base pictures, 0 to 100
+        "ahead": 1,  # 1: a recording's keyframe shows the picture most like those that it restores; 0: its first
         "rtt": -1,  # ms until an acknowledgement is back, as in a call; -1: all is held at once, as in a recording
     },
     **{name: {"crf": anchor.coarsest, "size": 0, "every": 1} for name, anchor in ANCHORS.items()},
@@ -77,6 +78,9 @@ class Point:
             elif name in ("crf", "quality"):
                 if quality and not (self.codec == "talkcodec" and self["kbps"]):
                     words.append("true keyframe" if value == -1 else f"{name} {value}")
+            elif name == "ahead":
+                if not value:
+                    words.append("no look ahead")
             elif name == "rtt" and value != -1:
                 words.append(f"call, round trip {value} ms")
             elif value != DEFAULTS[self.codec][name]:

@@ -55,11 +55,12 @@ def pending_jobs(
     """
     if len({clip.stem for clip in clips}) < len(clips):
         raise UsageError("two clips have the same name; results are kept by name")
-    weights = {point["model"]: _weights(point) for point in points if point.codec == "talkcodec"}
+    weights = {point.key: _weights(point) for point in points if point.codec == "talkcodec"}
     done = set()
     for row in load_rows([results]) if results.exists() else []:
-        current = weights.get(row.settings.get("model"), row.model_sha256)
-        if not row.error and row.model_sha256 == current and row.instruments.keys() >= set(instruments):
+        made_with = row.model_sha256, row.restoration_sha256
+        current = made_with == weights.get(row.point, made_with)
+        if not row.error and current and row.instruments.keys() >= set(instruments):
             done.add(row.identity)
     return [Job(clip, point) for clip in clips for point in points if (clip.stem, point.key) not in done]
 
@@ -103,6 +104,7 @@ def measure(job: Job, config: RunConfig) -> Row:
         started = time.perf_counter()
         frames, traffic = code_point(clip, point)
         seconds = time.perf_counter() - started
+        model_sha256, restoration_sha256 = _weights(point) if point.codec == "talkcodec" else ("", "")
         scores = score_clip(
             clip.frames, frames, instruments, identity_every=config.identity_every, reference=seen
         ).to_dict()
@@ -114,7 +116,8 @@ def measure(job: Job, config: RunConfig) -> Row:
             rates=traffic.bitrates_bps(clip.duration_s),
             **scores,
             identity_every=config.identity_every,
-            model_sha256=_weights(point) if point.codec == "talkcodec" else "",
+            model_sha256=model_sha256,
+            restoration_sha256=restoration_sha256,
             version=talkcodec.__version__,
             seconds=seconds,
         )
@@ -145,10 +148,11 @@ def mend_cut_line(results: Path) -> None:
             results.write_bytes(data[:whole])
 
 
-def _weights(point: Point) -> str:
-    from eval.subject import model_sha256
+def _weights(point: Point) -> tuple[str, str]:
+    """Hashes of the model and of what restores, as in a Row."""
+    from eval.subject import model_sha256, restoration_sha256
 
-    return model_sha256(point["model"])
+    return model_sha256(point["model"]), restoration_sha256(point)
 
 
 @lru_cache(maxsize=1)

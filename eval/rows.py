@@ -19,7 +19,8 @@ class Row:
 
     clip: file name without suffix; frames, fps, size: of it. point: Point.key; curve, label: its names for people.
     rates: bits a second (see eval.wire.Traffic). paper, strict: ModeScores as dictionaries. seconds: wall-clock time
-    of coding and decoding on the machine that measured. model_sha256: weights of talkcodec. error: why there are no
+    of coding and decoding on the machine that measured. model_sha256, restoration_sha256: weights of talkcodec, the
+    latter empty where none restore: in the motion rung, and at a picture size that has none. error: why there are no
     scores.
     """
 
@@ -40,6 +41,7 @@ class Row:
     instruments: Mapping[str, str] = field(default_factory=dict)
     identity_every: int = 1
     model_sha256: str = ""
+    restoration_sha256: str = ""
     version: str = ""
     seconds: float = 0.0
     error: str = ""

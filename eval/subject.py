@@ -1,8 +1,9 @@
 """talkcodec as the codec under test: what a call or a recording would send, counted, and the pictures from it."""
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,19 @@ from talkcodec.codec import (
     accept_hello,
     hello_for,
 )
+from talkcodec.codec.choice import ReferenceChoice
 from talkcodec.codec.fitting import RateFitter
 from talkcodec.codec.ladder import config_for_rate
 from talkcodec.codec.timeline import TimedDrive, fill_in
 from talkcodec.coding import AccessUnit, UnitReader, UnitWriter
 from talkcodec.errors import ConfigError, MediaError
+from talkcodec.model.files import read_label
+from talkcodec.runtime.restoration import restoration_for
 from talkcodec.session import Limits, ReceiverConfig
 from talkcodec.session.fragments import KeyframeTransfer
 from talkcodec.types import Crop, Drive, Motion, Picture
 
-__all__ = ["KeypointsOnly", "code_talkcodec", "model_sha256"]
+__all__ = ["KeypointsOnly", "code_talkcodec", "model_sha256", "restoration_sha256"]
 
 Frames = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
@@ -67,6 +71,15 @@ def model_sha256(model: str) -> str:
     return digest.hex()
 
 
+def restoration_sha256(point: Point) -> str:
+    """Hash of the weights that restore base pictures at a point, hex; empty where none do.
+
+    With rung=auto the ladder may choose the motion rung in the end; the weights count all the same.
+    """
+    name = restoration_for(_engine(str(point["model"])).config.picture_size)
+    return read_label(name).hash.hex() if name and point["rung"] in ("hybrid", "auto") else ""
+
+
 def code_talkcodec(clip: Clip, point: Point) -> tuple[Frames, Traffic]:
     """Encode and decode `clip` at `point`; (T, S, S, 3) pictures and the traffic over data channels.
 
@@ -91,21 +104,30 @@ def code_talkcodec(clip: Clip, point: Point) -> tuple[Frames, Traffic]:
         refresh_l1=point["refresh"] or None,
         acknowledged=round_trip_ms >= 0,
     )
+    choice: ReferenceChoice | None = None
     if point["rung"] != "motion" or point["kbps"]:
-        config = _with_base(config, point, frames, times_s, clip.duration_s, size)
+        whole = Crop(0, 0, size)
+        cut = [CroppedPicture(frame, whole, (size, size), True, 0) for frame in frames]
+        choice = ReferenceChoice(cut) if point["ahead"] and not config.acknowledged else None
+        config = _with_base(config, point, list(zip(times_s, cut, strict=True)), clip.duration_s, size, choice)
     hello = hello_for(engine, config)
     encoder, decoder = Encoder(engine, config), Decoder(engine, accept_hello(engine, hello))
     sent = _Sent(hello, encoder, decoder, int(point["bundle"]), round_trip_ms)
     for number, (frame, time_s) in enumerate(zip(frames, times_s, strict=True)):
         if number in (0, len(frames) - 1) or encoder.wants(ticks(time_s)):
-            sent.send(frame, ticks(time_s))
+            sent.send(frame, ticks(time_s), partial(choice.at, number) if choice else None)
     sent.flush()
     encoder.close()
     return _shown(decoder, sent.received, round(CLOCK_HZ / clip.fps), len(clip.frames)), sent.traffic(clip.duration_s)
 
 
 def _with_base(
-    config: EncoderConfig, point: Point, frames: list[Picture], times_s: list[float], duration_s: float, size: int
+    config: EncoderConfig,
+    point: Point,
+    cut: Sequence[tuple[float, CroppedPicture]],
+    duration_s: float,
+    size: int,
+    choice: ReferenceChoice | None,
 ) -> EncoderConfig:
     """The configuration of the rung that a point names, or of the one that the ladder chooses for its rate."""
     rung = None if point["rung"] == "auto" else Rung(point["rung"])
@@ -118,9 +140,7 @@ def _with_base(
     config = config_for_rate(bitrate_bps, config, size, rung)
     if config.rung is Rung.MOTION:
         return config
-    whole = Crop(0, 0, size)
-    cut = [(t, CroppedPicture(f, whole, (size, size), True, 0)) for t, f in zip(times_s, frames, strict=True)]
-    return RateFitter(bitrate_bps, config).fit(cut, duration_s, 0)
+    return RateFitter(bitrate_bps, config).fit(cut, duration_s, 0, choice)
 
 
 class _Sent:
@@ -145,11 +165,11 @@ class _Sent:
         self._payload_bytes = self._keyframe_bytes = 0
         self.received: list[TimedDrive] = []
 
-    def send(self, picture: Picture, timestamp: int) -> None:
-        """Code the picture of an instant; units leave when their bundle is full."""
+    def send(self, picture: Picture, timestamp: int, reference: Callable[[], Picture] | None = None) -> None:
+        """Code the picture of an instant; units leave when their bundle is full. reference: as Encoder.encode's."""
         now_ms = timestamp * 1000 / CLOCK_HZ
         self._acknowledge(now_ms)
-        unit = self._encoder.encode(picture, timestamp)
+        unit = self._encoder.encode(picture, timestamp, reference=reference)
         if self._writer.pending and (self._writer.pending == self._bundle or unit.reference_id != self._reference):
             self.flush()
         if unit.keyframe is not None:
@@ -217,9 +237,7 @@ class _Sent:
 _REPORT_BYTES = len(serialize(ReceiverReport(1000, (1 << 64) - 1, 1000, 0, 900, 40_000, 20, 1000)))
 
 
-def _shown(
-    decoder: Decoder, received: list[TimedDrive], period_ticks: int, count: int
-) -> npt.NDArray[np.uint8]:
+def _shown(decoder: Decoder, received: list[TimedDrive], period_ticks: int, count: int) -> npt.NDArray[np.uint8]:
     """Generate, with the frames between two units mixed of both as a receiver does; the last one is held to the end."""
     shown = [decoder.generate(each.reference, each.drive) for each in fill_in(received, period_ticks)]
     shown += [shown[-1]] * (count - len(shown))

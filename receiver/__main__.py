@@ -1,11 +1,10 @@
 """python -m receiver"""
 
-import typer
-
 from receiver.command import receive
+from talkcodec.command.apps import new_app
 from talkcodec.command.exits import run_app
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 app.command()(receive)
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def receive(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Wait for a sender and show its face.
+    """Wait for a sender and show its face, one way.
 
     Exit codes: 0 done (--once), 1 failed, 2 wrong usage, 4 the sender is gone (--once), 5 the two ends do not fit
     together (--once), 130 interrupted.

@@ -1,11 +1,10 @@
 """python -m sender URL"""
 
-import typer
-
 from sender.command import send
+from talkcodec.command.apps import new_app
 from talkcodec.command.exits import run_app
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 app.command()(send)
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import typer
 from talkcodec.command.options import (
     DEFAULT_BUDGET_KBPS,
     DEFAULT_MODEL,
+    BitrateOption,
     BudgetOption,
     BundleOption,
     CarrierOption,
@@ -22,6 +23,7 @@ from talkcodec.command.options import (
     QualityOption,
     QuietOption,
     RefreshOption,
+    RungOption,
     SmoothingOption,
     SoundBitrateOption,
     SoundFrameOption,
@@ -29,12 +31,13 @@ from talkcodec.command.options import (
     StillOption,
     ThreadsOption,
     VerboseOption,
-    call_config,
     encoder_config,
     ice_servers,
     open_model,
+    picture_rate,
     rate_config,
     threads_for,
+    voice_bps,
 )
 
 __all__ = ["send"]
@@ -55,6 +58,8 @@ def send(
     model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = EngineKind.auto,
     threads: ThreadsOption = None,
+    rung: RungOption = None,
+    bitrate: BitrateOption = None,
     budget: BudgetOption = DEFAULT_BUDGET_KBPS,
     carrier: CarrierOption = "auto",
     sound_bitrate: SoundBitrateOption = None,
@@ -77,7 +82,7 @@ def send(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Send a face to a receiver: a keyframe now and then, and a few motion bytes a frame.
+    """Send a face to a receiver, one way.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (key, or busy), 4 the receiver is gone, 5 the two ends do
     not fit together, 130 interrupted.
@@ -86,19 +91,28 @@ def send(
     from talkcodec.command.console import run_program
     from talkcodec.command.exits import ExitCode
     from talkcodec.media.sources import open_source
+    from talkcodec.peer.config import PeerConfig
 
     encoder = encoder_config(
         keypoint_step=keypoint_step, jacobian_step=jacobian_step, still=still, quality=quality,
         keyframe_interval=keyframe_interval, refresh_l1=refresh_l1, smoothing=smoothing, acknowledged=True,
     )  # fmt: skip
+    chosen, bitrate_bps = picture_rate(rung, bitrate)
     rate = rate_config(bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
     options = SendOptions(
         url=url,
         key=key,
         ca_file=ca,
         ice_servers=ice_servers(ice_server),
-        peer=call_config(
-            encoder, rate, budget=budget, carrier=carrier, sound_bitrate=sound_bitrate, sound_frame=sound_frame
+        peer=PeerConfig(
+            encoder=encoder,
+            rate=rate,
+            budget_kbps=budget,
+            rung=chosen,
+            bitrate_bps=bitrate_bps,
+            carrier=carrier,
+            voice_bps=voice_bps(sound_bitrate),
+            sound_frame_ms=sound_frame,
         ),
         sound=sound,
         give_up_s=give_up,

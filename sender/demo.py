@@ -2,8 +2,8 @@
 
 python -m sender.demo [--out DIR] [--seconds S] [--model NAME]
 
-Writes DIR/received.mp4 (what the receiver played, with sound) and DIR/side-by-side.mp4 (captured left, received right)
-and prints what the call cost and how it went.
+Writes DIR/received.mp4 (what the receiver played, with sound), DIR/side-by-side.mp4 (captured left, received right) and
+DIR/call.json (the figures), and prints what the call cost and how it went.
 """
 
 import json
@@ -22,8 +22,16 @@ from rich.console import Console
 from rich.table import Table
 
 from talkcodec.clock import CLOCK_HZ, time32_diff
+from talkcodec.command.apps import new_app
 from talkcodec.command.exits import run_app, tell
-from talkcodec.command.options import DEFAULT_MODEL, CarrierOption, ModelOption, ThreadsOption
+from talkcodec.command.options import (
+    DEFAULT_MODEL,
+    BitrateOption,
+    CarrierOption,
+    ModelOption,
+    RungOption,
+    ThreadsOption,
+)
 from talkcodec.errors import TalkcodecError
 from talkcodec.media import MediaReader, MediaWriter, read_opus
 from talkcodec.media.sources import VideoFile
@@ -32,7 +40,7 @@ from talkcodec.types import Picture
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = new_app()
 
 
 @app.command()
@@ -40,6 +48,8 @@ def main(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path("demo-out"),
     video: Annotated[Path | None, typer.Argument(help="Your own talking head; else the embedded sample.")] = None,
     seconds: Annotated[float, typer.Option(help="Length of the call.")] = 12.0,
+    rung: RungOption = None,
+    bitrate: BitrateOption = None,
     model: ModelOption = DEFAULT_MODEL,
     threads: ThreadsOption = None,
     carrier: CarrierOption = "auto",
@@ -62,6 +72,8 @@ def main(
         url = f"http://127.0.0.1:{port}/whip"
         typer.echo(f"calling {url} with {source.name} for {seconds:g} s")
         arguments = [url, "--key", key, "--source", str(source), "--loop", "--seconds", str(seconds), *common]
+        arguments += ["--rung", rung.value] if rung else []
+        arguments += ["--bitrate", str(bitrate)] if bitrate else []
         code = _start("sender", arguments, files["sender"]).wait(seconds + 120)
         receiver_code = receiver.wait(60)
     except subprocess.TimeoutExpired:
@@ -75,7 +87,9 @@ def main(
         rows = {name: [json.loads(line) for line in path.read_text().splitlines()] for name, path in files.items()}
         if not rows["sender"] or not rows["receiver"]:
             raise TalkcodecError("the call was too short to be measured")
-        _print_table(rows["sender"], rows["receiver"])
+        figures = _figures(rows["sender"], rows["receiver"])
+        (out / "call.json").write_text(json.dumps(figures, indent=2) + "\n")
+        _print_table(figures, rows["sender"][-1], rows["receiver"][-1])
         side = _side_by_side(source, received, rows, out / "side-by-side.mp4")
     except (TalkcodecError, OSError) as error:
         raise typer.Exit(tell(error)) from None
@@ -96,31 +110,54 @@ def _wait_until_listening(receiver: "subprocess.Popen[str]") -> None:
     threading.Thread(target=receiver.stdout.read, daemon=True).start()  # nobody reads on: do not let the pipe fill
 
 
-def _print_table(sent: list[dict[str, Any]], got: list[dict[str, Any]]) -> None:
-    last_sent, last_got = sent[-1], got[-1]
+def _figures(sent: list[dict[str, Any]], got: list[dict[str, Any]]) -> dict[str, Any]:
+    """The call as a whole: rates are means after the first two seconds of pictures."""
+    last = got[-1]
     steady = [row for row in sent if row["units"]][2:] or sent[-1:]
-    shown = max(1, last_got["exact"] + last_got["concealed"] + last_got["frozen"])
+    shown = max(1, last["exact"] + last["concealed"] + last["frozen"])
 
     def mean(name: str) -> float:
-        return sum(float(row[name]) for row in steady) / len(steady)
+        return round(sum(float(row[name] or 0.0) for row in steady) / len(steady), 2)
 
+    def percent(name: str) -> float:
+        return float(round(100 * float(last[name]) / shown, 2))
+
+    return {
+        "wire_up_kbps": mean("wire_kbps_up"),
+        "wire_down_kbps": mean("wire_kbps_down"),
+        "sound_kbps": mean("sound_kbps_up"),
+        "picture_kbps": mean("payload_kbps_up"),
+        "exact_percent": percent("exact"),
+        "concealed_percent": percent("concealed"),
+        "frozen_percent": percent("frozen"),
+        "latency_p50_ms": last["latency_ms_p50"],
+        "latency_p95_ms": last["latency_ms_p95"],
+        "lip_sync_p95_ms": last["lip_sync_ms_p95"],
+        "rung": sent[-1]["rung"],
+        "carrier": sent[-1]["carrier"],
+        "sound_frame_ms": sent[-1]["sound_frame_ms"],
+        "frames_shown": shown,
+    }
+
+
+def _print_table(figures: dict[str, Any], sent: dict[str, Any], got: dict[str, Any]) -> None:
     table = Table(title="the call", title_justify="left", show_header=False)
     for name, text in (
-        ("frames shown", f"{shown}: {100 * last_got['exact'] / shown:.1f} % exact, "
-         f"{100 * last_got['concealed'] / shown:.1f} % concealed, {100 * last_got['frozen'] / shown:.1f} % frozen"),
-        ("frames the generator was too slow for", f"{last_got['dropped_frames']} dropped"),
-        ("left out for a cadence that it holds", f"{last_got['left_out']}; at the end {last_got['shown_fps']:.3g} "
+        ("on the wire, all of it, up and down", f"{figures['wire_up_kbps']:.1f} and {figures['wire_down_kbps']:.1f} "
+         f"kbit/s"),
+        ("of that the picture's bytes", f"{figures['picture_kbps']:.1f} kbit/s, {figures['rung']} rung, keyframes "
+         f"{got['keyframe_bytes']} bytes in all"),
+        ("of that the voice's", f"{figures['sound_kbps']:.1f} kbit/s in packets of {figures['sound_frame_ms']} ms"),
+        ("frames shown", f"{figures['frames_shown']}: {figures['exact_percent']:.1f} % exact, "
+         f"{figures['concealed_percent']:.1f} % concealed, {figures['frozen_percent']:.1f} % frozen"),
+        ("frames the generator was too slow for", f"{got['dropped_frames']} dropped"),
+        ("left out for a cadence that it holds", f"{got['left_out']}; at the end {got['shown_fps']:.3g} "
          "frames a second were shown"),
-        ("payload of motion and keyframes", f"{mean('payload_kbps_up'):.1f} kbit/s"),
-        ("on the wire with sound, up and down", f"{mean('wire_kbps_up'):.1f} and {mean('wire_kbps_down'):.1f} kbit/s"),
-        ("keyframes", f"{last_got['keyframe_bytes']} bytes in all"),
-        ("motion", f"{last_sent['motion_fps']:g} frames a second, {last_sent['bundle']} a message"),
-        ("round trip", _milliseconds(last_sent["rtt_ms"])),
-        ("encode, generate (median)", f"{_milliseconds(last_sent['encode_ms'])}, "
-         f"{_milliseconds(last_got['generate_ms'])}"),
-        ("latency, capture to picture (p50, p95)", f"{_milliseconds(last_got['latency_ms_p50'])}, "
-         f"{_milliseconds(last_got['latency_ms_p95'])}"),
-        ("lip sync error (p95)", _milliseconds(last_got["lip_sync_ms_p95"])),
+        ("round trip, with the wait for a packet", _milliseconds(sent["rtt_ms"])),
+        ("encode, generate (median)", f"{_milliseconds(sent['encode_ms'])}, {_milliseconds(got['generate_ms'])}"),
+        ("latency, capture to picture (p50, p95)", f"{_milliseconds(figures['latency_p50_ms'])}, "
+         f"{_milliseconds(figures['latency_p95_ms'])}"),
+        ("lip sync error (p95)", _milliseconds(figures["lip_sync_p95_ms"])),
     ):  # fmt: skip
         table.add_row(name, text)
     Console().print(table)

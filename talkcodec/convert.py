@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -32,6 +33,7 @@ from talkcodec.codec import (
     hello_for,
     paste_back,
 )
+from talkcodec.codec.choice import ReferenceChoice
 from talkcodec.codec.crop import CroppedPicture, fit
 from talkcodec.codec.fitting import SEGMENT_S, RateFitter, in_segments
 from talkcodec.codec.ladder import config_for_rate, config_for_rung
@@ -135,6 +137,7 @@ def encode_video(
         )
         encoder = Encoder(engine, config)
         fitter = RateFitter(bitrate_bps, config) if bitrate_bps and config.rung is not Rung.MOTION else None
+        choice: ReferenceChoice | None = None
         with _file(out, "wb") as file:
             writer = RecordingWriter(file, header)
             recorder = UnitRecorder(writer, UnitWriter(header.hello, encoder.held))
@@ -143,7 +146,8 @@ def encode_video(
                     if fitter:
                         end_s = segment[-1][0] + 1 / (reader.info.fps or 25)
                         spent_bytes = writer.bytes_written - audio_bytes
-                        fitted = fitter.fit(segment, end_s, spent_bytes)
+                        choice = ReferenceChoice([picture for _, picture in segment])
+                        fitted = fitter.fit(segment, end_s, spent_bytes, choice)
                         encoder.change_base(fitted.base, fitted.still_quality)
                     for number, (time_s, picture) in enumerate(segment, 1):
                         while packet is not None and packet.time_s <= time_s:
@@ -156,6 +160,7 @@ def encode_video(
                             unit = encoder.encode(
                                 picture.picture, _ticks(time_s), crop=picture.crop,
                                 captured_size=picture.captured_size, new_face=new_face,
+                                reference=partial(choice.at, number - 1) if choice else None,
                             )  # fmt: skip
                             new_face = False
                             recorder.write(unit)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from talkcodec.cli.common import check_output, progress
-from talkcodec.command.options import DEFAULT_MODEL, EngineKind, EngineOption, ModelOption, open_model
+from talkcodec.command.options import DEFAULT_MODEL, EngineKind, EngineOption, ForceOption, ModelOption, open_model
 
 __all__ = ["animate"]
 
@@ -24,13 +24,14 @@ def animate(
         int | None, typer.Option(metavar="NUMBER", help="Which sound track, 1 for the first; else the default one.")
     ] = None,
     engine: EngineOption = EngineKind.auto,
+    force: ForceOption = False,
 ) -> None:
     """Move the face of a picture as the face in a video moves.
 
     It works best when the video begins with about the pose of the portrait. Show nobody what the person of the
     portrait would not want: the result is marked as generated in the file's metadata.
     """
-    check_output(out, portrait, driving, suffix=".mp4")
+    check_output(out, portrait, driving, suffix=".mp4", force=force)
     from talkcodec.animate import animate_portrait
     from talkcodec.media import MediaReader
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from talkcodec.command.options import DEFAULT_MODEL, EngineKind, EngineOption, ModelOption, ThreadsOption
+from talkcodec.cli.common import print_json
+from talkcodec.command.options import DEFAULT_MODEL, EngineKind, EngineOption, JsonOption, ModelOption, ThreadsOption
 
 if TYPE_CHECKING:
     from talkcodec.bitstream import CodedUnit
@@ -37,15 +38,14 @@ def bench(
     calibration: Annotated[
         Path | None, typer.Option(help="Of int8: a video, or a folder of them; the default is the embedded sample.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Time a model on this machine: median and 95th percentile, frames a second, GFLOP, memory.
+    """Time a model on this machine.
 
+    Median and 95th percentile in ms, frames a second, GFLOP, memory.
     detect, encode_reference and generate are the networks alone; encode and decode are the whole codec on the
     embedded sample; "beside" is both directions of a call at once.
     """
-    import json
-
     from talkcodec.runtime.bench import format_report, run_bench
 
     report = run_bench(
@@ -57,7 +57,10 @@ def bench(
         calls=frames,
         workloads=_codec_workloads,
     )
-    typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else format_report(report))
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        typer.echo(format_report(report))
 
 
 def _codec_workloads(engine: "Engine") -> Mapping[str, Callable[[], object]]:

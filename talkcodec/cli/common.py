@@ -1,18 +1,24 @@
-"""What the commands on files share: checks of their outputs, a progress bar."""
+"""What the commands on files share: checks of their outputs, a progress bar, JSON."""
 
+import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from talkcodec.errors import ConfigError, MediaError
+from talkcodec.errors import ConfigError, MediaError, UsageError
 
-__all__ = ["check_output", "progress"]
+__all__ = ["at_terminal", "check_output", "print_json", "progress"]
 
 
-def check_output(path: Path, *inputs: Path | None, suffix: str) -> None:
-    """Refuse an output that would overwrite an input, has another suffix, or whose folder is missing."""
+def check_output(path: Path, *inputs: Path | None, suffix: str, force: bool) -> None:
+    """Refuse an output that would overwrite an input, has another suffix, or whose folder is missing.
+
+    One that is there is overwritten with `force`, or when the person at the terminal says so.
+    """
     if path.suffix.lower() != suffix:
         raise ConfigError(f"{path} should end in {suffix}")
     if not path.parent.is_dir():
@@ -20,6 +26,21 @@ def check_output(path: Path, *inputs: Path | None, suffix: str) -> None:
     for other in inputs:
         if other is not None and other.exists() and path.exists() and path.samefile(other):
             raise ConfigError(f"{path} is the input itself: choose another output")
+    if path.exists() and not force:
+        if not at_terminal():
+            raise UsageError(f"{path} is there already: --force overwrites it")
+        if not typer.confirm(f"{path} is there already. Overwrite it?", err=True):
+            raise typer.Exit(1)
+
+
+def at_terminal() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on stdout, for programs to read."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 @contextmanager

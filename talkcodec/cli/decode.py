@@ -1,12 +1,13 @@
 """talkcodec decode"""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from talkcodec.cli.common import check_output, progress
-from talkcodec.command.options import DEFAULT_MODEL, EngineKind, EngineOption, open_model
+from talkcodec.cli.common import check_output, print_json, progress
+from talkcodec.command.options import DEFAULT_MODEL, EngineKind, EngineOption, ForceOption, JsonOption, open_model
 
 if TYPE_CHECKING:
     from talkcodec.bitstream import RecordingHeader
@@ -26,18 +27,25 @@ def decode(
         str | None, typer.Option("--model", help="A model's name or file; the default is the one the recording names.")
     ] = None,
     engine: EngineOption = EngineKind.auto,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Decode a recording to a video.
 
-    Example: talkcodec decode talk.tkc talk-decoded.mp4 --side-by-side talk.mp4
+    \b
+    Example:
+    talkcodec decode talk.tkc talk-decoded.mp4 --side-by-side talk.mp4
     """
-    check_output(out, source, side_by_side, suffix=".mp4")
+    check_output(out, source, side_by_side, suffix=".mp4", force=force)
     from talkcodec.convert import decode_recording
 
     with progress("decoding", _frames(source), out) as report:
         done = decode_recording(
             source, out, lambda header: _open(header, model, engine), beside=side_by_side, paste=paste, report=report
         )
+    if as_json:
+        print_json({"file": str(out), **asdict(done)})
+        return
     damaged = f", {done.concealed} concealed because their unit is damaged" if done.concealed else ""
     typer.echo(f"{out}: {done.frames} frames{damaged}")
 

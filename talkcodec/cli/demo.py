@@ -9,7 +9,7 @@ from talkcodec.command.options import DEFAULT_MODEL, EngineKind, EngineOption, M
 
 __all__ = ["demo"]
 
-DEMO_KBPS = 6.0
+DEMO_BPS = 6000.0
 
 
 def demo(
@@ -18,10 +18,10 @@ def demo(
     model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = EngineKind.auto,
 ) -> None:
-    """Encode the embedded sample (or your video), decode it, and show both side by side."""
+    """Encode the sample, decode it, and show both side by side."""
     from talkcodec.cli.contact_sheet import write_contact_sheet
     from talkcodec.cli.decode import decode
-    from talkcodec.cli.encode import RungKind, encode_file
+    from talkcodec.cli.encode import encode_file
     from talkcodec.cli.info import info
     from talkcodec.codec import EncoderConfig
     from talkcodec.sample import sample_path
@@ -29,8 +29,8 @@ def demo(
     source = video or sample_path()
     out.mkdir(parents=True, exist_ok=True)
     recording, film, sheet = out / "demo.tkc", out / "demo.mp4", out / "contact-sheet.png"
-    encode_file(source, recording, open_model(model, engine), EncoderConfig(), rung=RungKind.auto, bitrate=DEMO_KBPS)
-    decode(recording, film, side_by_side=source, model=model, engine=engine)
+    encode_file(source, recording, open_model(model, engine), EncoderConfig(), bitrate_bps=DEMO_BPS)
+    decode(recording, film, side_by_side=source, model=model, engine=engine, force=True)
     write_contact_sheet(film, sheet)
     typer.echo("")
     info(recording)

@@ -1,31 +1,37 @@
 """talkcodec encode"""
 
-from enum import Enum
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from talkcodec.cli.common import check_output, progress
+from talkcodec.cli.common import check_output, print_json, progress
 from talkcodec.command.options import (
     DEFAULT_MODEL,
+    BitrateOption,
     EngineKind,
     EngineOption,
+    ForceOption,
     JacobianStepOption,
+    JsonOption,
     KeyframeIntervalOption,
     KeypointStepOption,
     ModelOption,
     QualityOption,
     RefreshOption,
+    RungKind,
+    RungOption,
     SmoothingOption,
     StillOption,
     encoder_config,
     open_model,
+    picture_rate,
 )
 from talkcodec.errors import ConfigError
 
 if TYPE_CHECKING:
-    from talkcodec.codec import EncoderConfig
+    from talkcodec.codec import EncoderConfig, Rung
     from talkcodec.runtime import Engine
 
 __all__ = ["encode", "encode_file"]
@@ -33,28 +39,11 @@ __all__ = ["encode", "encode_file"]
 _AUDIO_KBPS = 16.0
 
 
-class RungKind(str, Enum):  # noqa: UP042  (typer prints the values of a str Enum)
-    """What is sent beside keyframes."""
-
-    auto = "auto"
-    motion = "motion"
-    hybrid = "hybrid"
-    video = "video"
-
-
 def encode(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A video with one face; its sound is kept.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.tkc", help="The recording to write.")],
-    rung: Annotated[
-        RungKind | None,
-        typer.Option(
-            help="motion: keypoints alone. hybrid: small coded pictures, restored with the keyframe. video: coded "
-            "pictures as they are. auto: by the rate. Without a rate, motion."
-        ),
-    ] = None,
-    bitrate: Annotated[
-        float | None, typer.Option(metavar="KBPS", help="Rate of the picture in kbit/s, keyframes and all included.")
-    ] = None,
+    rung: RungOption = None,
+    bitrate: BitrateOption = None,
     *,
     model: ModelOption = DEFAULT_MODEL,
     quality: QualityOption,
@@ -70,26 +59,29 @@ def encode(
         int | None, typer.Option(metavar="NUMBER", help="Which sound track, 1 for the first; else the default one.")
     ] = None,
     engine: EngineOption = EngineKind.auto,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Encode a video to a recording of a few kbit/s.
 
-    Examples: talkcodec encode talk.mp4 talk.tkc
+    \b
+    Examples:
+    talkcodec encode talk.mp4 talk.tkc
     talkcodec encode talk.mp4 talk.tkc --bitrate 6
     """
-    check_output(out, source, suffix=".tkc")
+    check_output(out, source, suffix=".tkc", force=force)
     if not 0 <= audio_kbps <= 510:
         raise ConfigError(f"--audio-kbps: got {audio_kbps:g}, expected 0 (no sound) to 510")
-    if bitrate is not None and not 1 <= bitrate <= 1000:
-        raise ConfigError(f"--bitrate: got {bitrate:g}, expected 1 to 1000 kbit/s")
     if rung is RungKind.auto and bitrate is None:
         raise ConfigError("--rung auto chooses by the rate: give --bitrate KBPS too")
+    chosen, bitrate_bps = picture_rate(rung, bitrate)
     config = encoder_config(
         keypoint_step=keypoint_step, jacobian_step=jacobian_step, still=still, quality=quality,
         keyframe_interval=keyframe_interval, refresh_l1=refresh_l1, smoothing=smoothing,
     )  # fmt: skip
     encode_file(
-        source, out, open_model(model, engine), config, rung=rung, bitrate=bitrate, crop=crop, audio_kbps=audio_kbps,
-        audio_track=audio_track,
+        source, out, open_model(model, engine), config, rung=chosen, bitrate_bps=bitrate_bps, crop=crop,
+        audio_kbps=audio_kbps, audio_track=audio_track, as_json=as_json,
     )  # fmt: skip
 
 
@@ -99,11 +91,12 @@ def encode_file(
     engine: "Engine",
     config: "EncoderConfig",
     *,
-    rung: RungKind | None = None,
-    bitrate: float | None = None,
+    rung: "Rung | None" = None,
+    bitrate_bps: float | None = None,
     crop: bool = True,
     audio_kbps: float = _AUDIO_KBPS,
     audio_track: int | None = None,
+    as_json: bool = False,
 ) -> None:
     """Encode with a progress bar, and say what came out."""
     from talkcodec.codec import Rung
@@ -116,15 +109,19 @@ def encode_file(
         done = encode_video(
             source, out, engine, config,
             crop=crop, audio_bps=round(audio_kbps * 1000), audio_track=audio_track, report=report,
-            bitrate_bps=None if bitrate is None else bitrate * 1000,
-            rung=None if rung in (None, RungKind.auto) else Rung(rung.value),
+            bitrate_bps=bitrate_bps, rung=rung,
         )  # fmt: skip
     picture_bytes = done.file_bytes - done.audio_bytes
+    picture_kbps, sound_kbps = (8e-3 * size / done.duration_s for size in (picture_bytes, done.audio_bytes))
+    if as_json:
+        values = {"file": str(out), **asdict(done), "rung": done.rung.value}
+        print_json(values | {"picture_kbps": round(picture_kbps, 3), "sound_kbps": round(sound_kbps, 3)})
+        return
     layer, size = ("motion", done.motion_bytes) if done.rung is Rung.MOTION else ("base", done.base_bytes)
     typer.echo(
         f"{out}: {done.frames} frames, {done.duration_s:.2f} s, {done.file_bytes} bytes; "
-        f"{done.rung.value} rung, picture {8e-3 * picture_bytes / done.duration_s:.2f} kbit/s "
+        f"{done.rung.value} rung, picture {picture_kbps:.2f} kbit/s "
         f"({done.keyframes} keyframe{'s' * (done.keyframes != 1)} {done.keyframe_bytes} bytes, "
         f"{layer} {size} bytes, {size / done.frames:.1f} a frame, the envelope too), "
-        f"sound {8e-3 * done.audio_bytes / done.duration_s:.2f} kbit/s"
+        f"sound {sound_kbps:.2f} kbit/s"
     )

@@ -1,54 +1,73 @@
 """talkcodec model list|info|import"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from talkcodec.command.options import DEFAULT_MODEL
+from talkcodec.cli.common import print_json
+from talkcodec.command.apps import new_app
+from talkcodec.command.options import DEFAULT_MODEL, JsonOption
+
+if TYPE_CHECKING:
+    from talkcodec.model.files import Label, ModelFile
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The models: which there are, what they are; import of published ones.", no_args_is_help=True)
+app = new_app("The models: list, info, import of published ones.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_models() -> None:
+def list_models(as_json: JsonOption = False) -> None:
     """Name the models in the package."""
-    from talkcodec.model.files import read_label, read_model_file, shipped_models
+    from talkcodec.model.files import read_label, shipped_models
     from talkcodec.model.restoration_files import shipped_restorations
 
-    for name in shipped_models():
-        file = read_model_file(name)
-        config = file.config
-        size = file.path.stat().st_size / 1e6 if file.path else 0.0
-        mark = " (default)" if name == DEFAULT_MODEL else ""
+    labels = [read_label(name) for name in (*shipped_models(), *shipped_restorations())]
+    if as_json:
+        print_json([_values(label) for label in labels])
+        return
+    for label in labels:
+        config, size_mb = label.config, label.path.stat().st_size / 1e6
+        what = "restores base pictures"
+        if "keypoints" in config:
+            what = f"{config['architecture']}, {config['keypoints']} keypoints{', Jacobians' * config['jacobians']}"
         typer.echo(
-            f"{name}{mark}: {config.architecture}, {config.picture_size}x{config.picture_size}, "
-            f"{config.keypoints} keypoints{', Jacobians' if config.jacobians else ''}, {size:.1f} MB, "
-            f"licence: {file.metadata.get('licence', 'not stated')}"
-        )
-    for name in shipped_restorations():
-        label = read_label(name)
-        side, size = label.config["picture_size"], label.path.stat().st_size / 1e6
-        typer.echo(
-            f"{name}: restores base pictures, {side}x{side}, {size:.1f} MB, "
+            f"{label.name}{' (default)' * (label.name == DEFAULT_MODEL)}: {what}, "
+            f"{config['picture_size']}x{config['picture_size']} px, {size_mb:.1f} MB, "
             f"licence: {label.metadata.get('licence', 'not stated')}"
         )
 
 
 @app.command("info")
-def model_info(model: Annotated[str, typer.Argument(help="A model's name or file.")] = DEFAULT_MODEL) -> None:
+def model_info(
+    model: Annotated[str, typer.Argument(help="A model's name or file.")] = DEFAULT_MODEL, as_json: JsonOption = False
+) -> None:
     """Show a model's configuration, hash and licence."""
     from talkcodec.model.files import UNTRAINED, read_label, read_model_file
 
-    file = read_model_file(model) if model.startswith(UNTRAINED) else read_label(model)
-    config = file.config if isinstance(file.config, dict) else file.config.to_dict()
-    typer.echo(f"name      {file.name}\nhash      {file.hash.hex()}")
-    for key, value in sorted(file.metadata.items()):
+    values = _values(read_model_file(model) if model.startswith(UNTRAINED) else read_label(model))
+    if as_json:
+        print_json(values)
+        return
+    typer.echo(f"name      {values['name']}\nhash      {values['hash']}")
+    for key, value in values["metadata"].items():
         typer.echo(f"{key:9} {value}")
-    for key, value in config.items():
+    for key, value in values["config"].items():
         typer.echo(f"{key:16} {value}")
+
+
+def _values(model: "Label | ModelFile") -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "name": model.name,
+        "default": model.name == DEFAULT_MODEL,
+        "hash": model.hash.hex(),
+        "file": None if model.path is None else str(model.path),
+        "bytes": None if model.path is None else model.path.stat().st_size,
+        "metadata": dict(sorted(model.metadata.items())),
+        "config": model.config if isinstance(model.config, dict) else model.config.to_dict(),
+    }
 
 
 @app.command("import")
@@ -61,7 +80,10 @@ def import_model(
         bool, typer.Option("--align-corners", help="For weights trained with torch before 1.3, as the authors' were.")
     ] = False,
 ) -> None:
-    """Convert a published first-order-motion checkpoint to a model file (nothing in it is executed)."""
+    """Convert a published checkpoint to a model file.
+
+    One of the first-order motion model; nothing in it is executed.
+    """
     from talkcodec.model.published import import_published
 
     digest = import_published(checkpoint, config, out, licence=licence, align_corners=align_corners)

@@ -20,6 +20,9 @@ def train(
     landmarks: Annotated[
         Path | None, typer.Option(metavar="FILE", help="dlib's 68-point shape predictor, for guided keypoints.")
     ] = None,
+    face_features: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="`model` of npm's @vladmandic/face-api, for a loss on identity.")
+    ] = None,
     licence: Annotated[
         str, typer.Option(help="Written into the model file.")
     ] = "unstated: as free as the training data",
@@ -27,4 +30,14 @@ def train(
     """Train a model on a folder of videos. Stop it with Ctrl-C; the same command goes on where it stopped."""
     from talkcodec.training.command import train as run
 
-    run(config, data, out, validation=validation, cache=cache, init=init, landmarks=landmarks, licence=licence)
+    run(
+        config,
+        data,
+        out,
+        validation=validation,
+        cache=cache,
+        init=init,
+        landmarks=landmarks,
+        face_features=face_features,
+        licence=licence,
+    )

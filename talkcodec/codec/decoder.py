@@ -129,11 +129,19 @@ class Decoder:
         prepared = self._engine.encode_reference(picture, motion)
         return Reference(keyframe.reference_id, keyframe.crop, keyframe.captured_size, picture, prepared)
 
-    def generate(self, reference: Reference, drive: Drive) -> Picture:
-        """The picture of a reference with any drive, as for interpolation between units."""
-        picture = self._engine.generate(reference.prepared, drive)
+    def generate(self, reference: Reference, drive: Drive, *, light: bool = False) -> Picture:
+        """The picture of a reference with any drive, as for interpolation between units. light: where there is a
+        cheaper way, in that (`has_cheaper`)."""
+        if light and self.has_cheaper(drive):
+            picture = self._engine.generate(reference.prepared, drive, light=True)
+        else:
+            picture = self._engine.generate(reference.prepared, drive)
         self._last = (reference, picture)
         return picture
+
+    def has_cheaper(self, drive: Drive) -> bool:
+        """Whether a picture can be made in a cheaper way too: base pictures that are restored can be blended."""
+        return drive.base is not None and drive.base.picture.shape[0] < self._engine.config.picture_size
 
     def conceal(self, timestamp: int) -> tuple[Reference, Drive]:
         """As `drive`, for an instant whose motion unit is missing: extrapolated for CONCEAL_MS, then at rest.

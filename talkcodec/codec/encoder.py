@@ -1,5 +1,6 @@
 """Picture to access unit: detect, quantise, and a new reference picture when RefreshPolicy finds it due."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -79,12 +80,15 @@ class Encoder:
         crop: Crop | None = None,
         captured_size: tuple[int, int] | None = None,
         new_face: bool = False,
+        reference: Callable[[], Picture] | None = None,
     ) -> AccessUnit:
         """Code one picture (S, S, 3), S the model's picture size.
 
         timestamp: 90 kHz, may wrap at 32 bits. crop, captured_size (width, height): where the picture lies in the
         captured frame, by default the picture is the frame; another crop than before brings a keyframe.
         new_face: another face than before, as far as the cropper knows: soon a keyframe, if it looks otherwise too.
+        reference: what a keyframe of this unit is to show instead of this picture, asked for when one is made; of
+        base pictures only, since motion begins with the keyframe's own.
         Raises UsageError for a picture of another size.
         """
         if picture.shape != (self._size, self._size, 3) or picture.dtype != np.uint8:
@@ -97,7 +101,7 @@ class Encoder:
         self._pass_time(timestamp)
         self._follow_acknowledgements()
         if self.config.rung is not Rung.MOTION:
-            return self._encode_base(picture, timestamp, force_keyframe, crop, captured_size, new_face)
+            return self._encode_base(picture, timestamp, force_keyframe, crop, captured_size, new_face, reference)
         motion = self._smooth(self._engine.detect(picture), crop)
         if (coming := self._coming()) is not None:
             self._refresh.look(thumbnail(picture), coming.cells, motion.keypoints, self._time_s, new_face)
@@ -159,6 +163,7 @@ class Encoder:
         crop: Crop,
         captured_size: tuple[int, int],
         new_face: bool,
+        reference: Callable[[], Picture] | None,
     ) -> AccessUnit:
         due = force_keyframe or self._keyframe_is_due(crop)
         entered = not self.config.acknowledged  # decoding of a file can start at each keyframe, so the base starts too
@@ -170,7 +175,7 @@ class Encoder:
                 if entered and base.start is None:
                     base = self._base.encode(picture, timestamp, crop, afresh=True)
                     self._base_shown.decode(base)
-        keyframe = self._make_keyframe(picture, crop, captured_size) if due else None
+        keyframe = self._make_keyframe(reference() if reference else picture, crop, captured_size) if due else None
         assert self._current is not None
         changed = self._holder.took(len(base.data), base.start is not None, self._time_s)
         if changed is not None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from talkcodec.clock import CLOCK_HZ
 from talkcodec.codec.base import BaseConfig, Pace
+from talkcodec.codec.choice import ReferenceChoice
 from talkcodec.codec.config import EncoderConfig
 from talkcodec.codec.crop import CroppedPicture
 from talkcodec.codec.ladder import cheaper, fit_quality
@@ -52,14 +53,19 @@ class RateFitter:
         self._start_s: float | None = None
         self._crop: Crop | None = None
 
-    def fit(self, segment: Sequence[TimedPicture], end_s: float, spent_bytes: int) -> EncoderConfig:
-        """The configuration for a segment that ends at `end_s`; `spent_bytes` were written before it."""
+    def fit(
+        self, segment: Sequence[TimedPicture], end_s: float, spent_bytes: int, choice: ReferenceChoice | None = None
+    ) -> EncoderConfig:
+        """The configuration for a segment that ends at `end_s`; `spent_bytes` were written before it.
+
+        choice: what its keyframes show, None for the pictures at which they are made.
+        """
         overhead = 0
         if self._start_s is None:
             self._start_s, overhead = segment[0][0], _END_BYTES
         allowed = (end_s - self._start_s) * self._bitrate_bps / 8 - spent_bytes - overhead
         spare = _OVER * (end_s - segment[0][0]) * self._bitrate_bps / 8
-        moved = self._moved(segment)
+        moved = self._moved(segment, choice)
         chosen = self._config
         for step in (chosen, *cheaper(chosen, segment[0][1].picture.shape[0])):
             pictures = [cut for _, cut in coded_of(segment, step.base)]
@@ -73,12 +79,12 @@ class RateFitter:
         self._last = chosen.base
         return chosen
 
-    def _moved(self, segment: Sequence[TimedPicture]) -> list[Picture]:
-        """The first picture, and those where the crop moves: each will be a keyframe."""
+    def _moved(self, segment: Sequence[TimedPicture], choice: ReferenceChoice | None) -> list[Picture]:
+        """What keyframes will show that are made at the first picture, and where the crop moves."""
         moved = []
-        for _, cut in segment:
+        for number, (_, cut) in enumerate(segment):
             if cut.crop != self._crop:
-                moved.append(cut.picture)
+                moved.append(choice.at(number) if choice else cut.picture)
                 self._crop = cut.crop
         return moved
 

@@ -76,8 +76,8 @@ class RateHolder:
         quality = min(100.0, max(0.0, round(2 * (base.quality + step)) / 2))
         changed = replace(base, quality=quality)
         if changed == base and ratio > _OVER:
-            lower = cheaper(self._config, self._size)
-            changed = self._remembered(lower[0].base) if lower else base
+            lower = [step.base for step in cheaper(self._config, self._size) if _kind(step.base) != _kind(base)]
+            changed = self._remembered(lower[0]) if lower else base
         elif ratio < _UNDER and _kind(base) != _kind(self._top.base) and quality > self._top.base.quality:
             changed = self._remembered(self._top.base)
         self._known[_kind(base)] = quality

@@ -8,16 +8,15 @@ import os
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
+from talkcodec.errors import ConfigError
 from talkcodec.model.config import DEFAULT_MODEL
-from talkcodec.types import Carrier
 
 if TYPE_CHECKING:
-    from talkcodec.codec import EncoderConfig
-    from talkcodec.peer.config import PeerConfig
+    from talkcodec.codec import EncoderConfig, Rung
     from talkcodec.peer.webrtc import IceServer
     from talkcodec.runtime import Engine
     from talkcodec.session import RateConfig
@@ -25,14 +24,17 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_BUDGET_KBPS",
     "DEFAULT_MODEL",
+    "BitrateOption",
     "BudgetOption",
     "BundleOption",
     "CarrierOption",
     "DelayOption",
     "EngineKind",
     "EngineOption",
+    "ForceOption",
     "IceServerOption",
     "JacobianStepOption",
+    "JsonOption",
     "KeyframeIntervalOption",
     "KeypointStepOption",
     "ModelOption",
@@ -40,6 +42,8 @@ __all__ = [
     "QualityOption",
     "QuietOption",
     "RefreshOption",
+    "RungKind",
+    "RungOption",
     "SmoothingOption",
     "SoundBitrateOption",
     "SoundFrameOption",
@@ -47,12 +51,13 @@ __all__ = [
     "StillOption",
     "ThreadsOption",
     "VerboseOption",
-    "call_config",
     "encoder_config",
     "ice_servers",
     "open_model",
+    "picture_rate",
     "rate_config",
     "threads_for",
+    "voice_bps",
 ]
 
 
@@ -62,6 +67,15 @@ class EngineKind(str, Enum):  # noqa: UP042  (typer prints the values of a str E
     auto = "auto"
     torch = "torch"
     openvino = "openvino"
+
+
+class RungKind(str, Enum):  # noqa: UP042  (typer prints the values of a str Enum)
+    """What is sent beside keyframes."""
+
+    auto = "auto"
+    motion = "motion"
+    hybrid = "hybrid"
+    video = "video"
 
 
 class _Configured:
@@ -108,21 +122,29 @@ ThreadsOption: TypeAlias = Annotated[
 ]
 
 KeypointStepOption: TypeAlias = Annotated[
-    int, _option(_encoder(lambda config: config.steps.keypoint_step), help="Keypoint precision, in 1/4096.")
+    int,
+    _option(
+        _encoder(lambda config: config.steps.keypoint_step), min=1, max=4096, help="Keypoint precision, in 1/4096."
+    ),
 ]
 JacobianStepOption: TypeAlias = Annotated[
-    int, _option(_encoder(lambda config: config.steps.jacobian_step), help="Jacobian precision, in 1/4096.")
+    int,
+    _option(
+        _encoder(lambda config: config.steps.jacobian_step), min=1, max=4096, help="Jacobian precision, in 1/4096."
+    ),
 ]
 StillOption: TypeAlias = Annotated[
     str, _option(_encoder(lambda config: config.still), help="Coding of keyframe pictures: av1, webp or jpeg.")
 ]
 QualityOption: TypeAlias = Annotated[
-    int, _option(_encoder(lambda config: config.still_quality), help="Of the keyframe pictures, 0 to 100.")
+    int, _option(_encoder(lambda config: config.still_quality), min=0, max=100, help="Of the keyframe pictures.")
 ]
 KeyframeIntervalOption: TypeAlias = Annotated[
     float,
     _option(
         _encoder(lambda config: config.keyframe_interval_s or 0.0),
+        min=0,
+        max=36_000,
         metavar="SECONDS",
         help="A keyframe at the latest after this time; 0: by quality only.",
     ),
@@ -132,11 +154,27 @@ RefreshOption: TypeAlias = Annotated[
     _option(
         _encoder(lambda config: config.refresh_l1),
         "--refresh-l1",
+        min=0,
         help="Mean error (pictures in 0 to 1) that brings a keyframe; 1 for never.",
     ),
 ]
 SmoothingOption: TypeAlias = Annotated[
-    float, _option(_encoder(lambda config: config.smoothing), help="Calms resting keypoints, 0 to 0.99.")
+    float, _option(_encoder(lambda config: config.smoothing), min=0, max=0.99, help="Calms resting keypoints.")
+]
+
+RungOption: TypeAlias = Annotated[
+    RungKind | None,
+    typer.Option(
+        "--rung",
+        help="motion: keypoints alone. hybrid: small coded pictures, restored with the keyframe. video: coded "
+        "pictures as they are. auto: by the rate. Without it: auto, or, where no rate is set, motion.",
+    ),
+]
+BitrateOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--bitrate", metavar="KBPS", help="Rate of the picture in kbit/s, keyframes and all included."
+    ),
 ]
 
 BudgetOption: TypeAlias = Annotated[
@@ -150,15 +188,24 @@ BundleOption: TypeAlias = Annotated[
     int, _option(_rate(lambda config: config.bundle), min=0, max=4, help="Motion units a message; 0: automatic.")
 ]
 MotionFpsOption: TypeAlias = Annotated[
-    float, _option(_rate(lambda config: config.motion_fps), help="Motion frames a second; 0: automatic.")
+    float,
+    _option(_rate(lambda config: config.motion_fps), min=0, max=120, help="Motion frames a second; 0: automatic."),
 ]
 DelayOption: TypeAlias = Annotated[
     float,
-    _option(_rate(lambda config: config.max_added_delay_ms), "--added-delay", help="Delay that bundling may add, ms."),
+    _option(
+        _rate(lambda config: config.max_added_delay_ms),
+        "--added-delay",
+        min=0,
+        max=1000,
+        metavar="MS",
+        help="Delay that bundling may add, ms.",
+    ),
 ]
 
 CarrierOption: TypeAlias = Annotated[
-    Carrier, typer.Option("--carrier", help="What takes motion and reports; auto: the sound's packets where possible.")
+    Literal["auto", "data-channel", "sound"],
+    typer.Option("--carrier", help="What takes motion and reports; auto: the sound's packets where possible."),
 ]
 SoundBitrateOption: TypeAlias = Annotated[
     float | None,
@@ -177,6 +224,8 @@ StatsOption: TypeAlias = Annotated[
     Path | None, typer.Option("--stats", metavar="FILE", help="Write one JSON line a second to this file.")
 ]
 QuietOption: TypeAlias = Annotated[bool, typer.Option("--quiet", help="No status line.")]
+JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+ForceOption: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite the output without asking.")]
 VerboseOption: TypeAlias = Annotated[bool, typer.Option("--verbose", "-v", help="Log everything, for finding faults.")]
 
 
@@ -214,22 +263,19 @@ def rate_config(*, bundle: int, motion_fps: float, added_delay: float) -> "RateC
     return RateConfig(bundle=bundle, motion_fps=motion_fps, max_added_delay_ms=added_delay)
 
 
-def call_config(
-    encoder: "EncoderConfig",
-    rate: "RateConfig",
-    *,
-    budget: float,
-    carrier: Carrier,
-    sound_bitrate: float | None,
-    sound_frame: int | None,
-) -> "PeerConfig":
-    """What the options say. Raises ConfigError."""
-    from talkcodec.peer.config import PeerConfig
+def picture_rate(rung: RungKind | None, bitrate: float | None) -> "tuple[Rung | None, float | None]":
+    """The rung, None for the ladder's, and bit/s. Raises ConfigError."""
+    from talkcodec.codec import Rung
 
-    voice_bps = None if sound_bitrate is None else round(sound_bitrate * 1000)
-    return PeerConfig(
-        encoder=encoder, rate=rate, budget_kbps=budget, carrier=carrier, voice_bps=voice_bps, sound_frame_ms=sound_frame
-    )
+    if bitrate is not None and not 1 <= bitrate <= 1000:
+        raise ConfigError(f"--bitrate: got {bitrate:g}, expected 1 to 1000 kbit/s")
+    chosen = None if rung in (None, RungKind.auto) else Rung(rung.value)
+    return chosen, None if bitrate is None else bitrate * 1000
+
+
+def voice_bps(sound_bitrate: float | None) -> int | None:
+    """What --sound-bitrate says, in bit/s."""
+    return None if sound_bitrate is None else round(sound_bitrate * 1000)
 
 
 def ice_servers(texts: list[str] | None) -> "tuple[IceServer, ...]":

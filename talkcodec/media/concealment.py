@@ -50,22 +50,24 @@ class Concealment:
 
     def _last_period(self) -> npt.NDArray[np.float64]:
         """The stretch whose repetition follows the last samples best; its own ends meet."""
-        thin = self._heard.reshape(-1, _THIN).mean(1)
         shortest, longest = (_samples(ms) // _THIN for ms in (SHORTEST_MS, LONGEST_MS))
-        window = len(thin) - longest
-        last = thin[-window:]
-        best, period = 0.0, longest
-        for lag in range(shortest, longest + 1):
-            before = thin[len(thin) - window - lag : len(thin) - lag]
-            alike = float(last @ before) / (float(before @ before) + 1e-6) ** 0.5
-            if alike > best:
-                best, period = alike, lag
-        length = period * _THIN
+        thin = self._heard.reshape(-1, _THIN).mean(1)
+        about = _THIN * _best_lag(thin, range(shortest, longest + 1), len(thin) - longest)
+        near = range(about - _THIN, about + _THIN + 1)
+        length = _best_lag(self._heard, near, _samples(LONGEST_MS))
         cycle = self._heard[-length:].copy()
         join = min(_samples(JOIN_MS) // 2, length // 4)  # the end of a cycle leads into its beginning
         share = np.linspace(0, 1, join)
         cycle[-join:] = (1 - share) * cycle[-join:] + share * self._heard[-length - join : -length]
         return cycle
+
+
+def _best_lag(sound: npt.NDArray[np.float64], lags: range, window: int) -> int:
+    """The lag at which what was before is most like the last `window` samples."""
+    last, end = sound[-window:], len(sound)
+    befores = [sound[end - window - lag : end - lag] for lag in lags]
+    alike = [float(last @ before) / (float(before @ before) + 1e-6) ** 0.5 for before in befores]
+    return lags[int(np.argmax(alike))] if max(alike) > 0 else lags[-1]
 
 
 def _samples(milliseconds: float) -> int:

@@ -105,7 +105,9 @@ class Camera:
 
     def __init__(self, index: int, fps: float = 25.0) -> None:
         self.name, self.has_sound = f"camera {index}", False
+        before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it says a page; ours is a sentence
         self._capture = cv2.VideoCapture(index)
+        cv2.utils.logging.setLogLevel(before)
         if not self._capture.isOpened():
             raise MediaError(f"camera {index} cannot be opened: is it plugged in, and free? try --source sample")
         self._capture.set(cv2.CAP_PROP_FPS, fps)

@@ -29,8 +29,8 @@ class PeerConfig:
     budget_kbps: all that this side sends, on the wire; `sound` and the budget of `rate` then follow from it. None: no
     bound but theirs. voice_bps, sound_frame_ms: of the sound, whatever the budget says; None: as it says.
     lost_face_s: time without a face after which the last picture is kept alive, and a keyframe is sent when the face
-    is back. bitrate_bps: of the picture, keyframes and all included; None: as `encoder` says. rung: in which it is met,
-    None for the ladder's.
+    is back. bitrate_bps: of the picture, keyframes and all included; at most, where there is a
+    budget too; None: as the budget, or `encoder`, says. rung: in which it is met, None for the ladder's.
     """
 
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(acknowledged=True))

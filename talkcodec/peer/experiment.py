@@ -1,32 +1,36 @@
 """One measured call: two real peers in this process, a relay with bad weather between them, a table row at the end.
 
-Motion and bytes are real. Pictures are detected beforehand, and by default not generated, so that the network is
-measured and not this machine.
+Units, sound and bytes are real. Motion is detected beforehand, and by default the receiving ends generate nothing, so
+that the network is measured and not this machine.
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from talkcodec.clock import CLOCK_HZ, ticks, time32_diff
 from talkcodec.codec import CroppedPicture, EncoderConfig
 from talkcodec.errors import ClosedError
 from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.meters import Percentiles
 from talkcodec.peer.peer import Peer, Receives, Sends
-from talkcodec.peer.receiving import ReceivingEnd
-from talkcodec.peer.sending import SendingEnd
 from talkcodec.peer.webrtc import WebRtcConnection
 from talkcodec.session import PlayedFrames, RateConfig
 from talkcodec.transport.impairment import Impairment
 from talkcodec.transport.relay import Relay, WireCount
-from talkcodec.types import Crop, Drive, Kind, Motion, Picture, PlayedPicture
+from talkcodec.types import Crop, Drive, FloatArray, Kind, Motion, Picture, PlayedPicture, PlayedSound, SoundArray
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine, Reference
 
 __all__ = ["CallResult", "Condition", "TracedEngine", "run_call"]
+
+BLOCK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,15 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What was measured after the warm-up. Rates with IP and UDP headers, keyframes and sound apart; `wire_kbps` is
-    both directions, `stun_kbps` the share of ICE's consent checks in it. recovery_ms: end of the outage to the next
-    exact frame."""
+    """What was measured after the warm-up, in a two-way call of both directions together. Rates with IP and UDP
+    headers; `wire_kbps` is both directions, `stun_kbps` the share of ICE's consent checks in it.
+
+    latency_growth_ms: median of the last quarter less that of the first. mended_ms: how long pictures were not exact
+    at a time, p95 and the longest. recovery_ms: end of the outage to the next exact frame. keyframes: that were sent.
+    Of the sound, in calls with it: voice_kbps, its bytes before headers; voice_lost: share of its packets that the
+    relay lost; voice_made_up: share of its time that was concealed; voice_heard: share of its time that was played,
+    concealed or not; voice_latency_ms: capture to when it is to be heard.
+    """
 
     condition: str
     seconds: float
@@ -65,30 +75,55 @@ class CallResult:
     motion_fps: float
     units_sent: int
     recovery_ms: float | None
+    latency_growth_ms: float | None = None
+    mended_ms_p95: float | None = None
+    mended_ms_longest: float | None = None
+    keyframes: int = 0
+    rung: str = "motion"
+    carrier: str = "data-channel"
+    voice_kbps: float | None = None
+    voice_frame_ms: int | None = None
+    voice_lost: float | None = None
+    voice_made_up: float | None = None
+    voice_heard: float | None = None
+    voice_latency_ms_p50: float | None = None
+    voice_latency_ms_p95: float | None = None
+    lip_sync_ms_p95: float | None = None
 
 
 class TracedEngine:
-    """An engine with the motion of known pictures looked up instead of detected; `generate` may be left out too."""
+    """An engine with the motion of known pictures looked up instead of detected. Unless `generate` is set, receiving
+    ends make no pictures, and show the reference: sending ends still do, to find when a keyframe is due."""
 
     def __init__(self, engine: "Engine", frames: Sequence[Picture], generate: bool = False) -> None:
         self.config, self.model_hash, self.name = engine.config, engine.model_hash, engine.name
         self.description = f"{engine.description}, motion traced"
-        self._engine, self._really = engine, generate
+        self._engine, self._generates = engine, generate
         self._frames = list(frames)  # kept alive: their ids are the keys
         self._motion = {id(frame): engine.detect(frame) for frame in self._frames}
+        half = engine.config.picture_size // 2
+        self._still: FloatArray = np.zeros((2, half, half), np.float32)
+
+    @property
+    def _really(self) -> bool:
+        return self._generates or threading.current_thread().name == "encode"
 
     def detect(self, picture: Picture) -> Motion:
         """The motion of a known picture at once, of others by the engine."""
         known = self._motion.get(id(picture))
         return self._engine.detect(picture) if known is None else known
 
-    def encode_reference(self, picture: Picture, motion: Motion) -> "Reference | Picture":
+    def encode_reference(self, picture: Picture, motion: Motion | None) -> "Reference | Picture":
         """As the engine, or the picture itself."""
         return self._engine.encode_reference(picture, motion) if self._really else picture
 
-    def generate(self, reference: Any, drive: Drive) -> Picture:
+    def find_flow(self, reference: Any, base: Picture) -> FloatArray:
+        """As the engine, or none."""
+        return self._engine.find_flow(reference, base) if self._really else self._still
+
+    def generate(self, reference: Any, drive: Drive, *, light: bool = False) -> Picture:
         """As the engine, or the reference picture unmoved."""
-        picture: Picture = self._engine.generate(reference, drive) if self._really else reference
+        picture: Picture = self._engine.generate(reference, drive, light=light) if self._really else reference
         return picture
 
 
@@ -101,23 +136,45 @@ class _WholePicture:
 
 
 class _Watch:
-    """Counts what the viewer saw from `since_s` on."""
+    """What one viewer saw and heard from `since_s` on."""
 
     def __init__(self) -> None:
         self.since_s = float("inf")
-        self.latency_ms = Percentiles(100_000)
-        self.last_exact_s = 0.0
-        self.first_exact_after: float | None = None
+        self.latency: list[tuple[float, float]] = []  # when shown, milliseconds
+        self.mended_ms: list[float] = []  # runs of pictures that are not exact
         self.resumed_s: float | None = None
+        self.first_exact_s: float | None = None  # after that
+        self.voice_ms: list[float] = []  # latency of each 20 ms
+        self._broken_s: float | None = None
 
     def shown(self, picture: PlayedPicture) -> None:
+        """In the worker's thread."""
         if picture.shown_s < self.since_s:
             return
         if picture.kind is not Kind.FROZEN and picture.latency_ms is not None:
-            self.latency_ms.add(picture.latency_ms)
-        resumed_s = self.resumed_s
-        if picture.kind is Kind.EXACT and resumed_s is not None and self.first_exact_after is None:
-            self.first_exact_after = picture.shown_s
+            self.latency.append((picture.shown_s, picture.latency_ms))
+        if picture.kind is not Kind.EXACT:
+            self._broken_s = picture.shown_s if self._broken_s is None else self._broken_s
+            return
+        if self._broken_s is not None:
+            self.mended_ms.append((picture.shown_s - self._broken_s) * 1000)
+            self._broken_s = None
+        if self.resumed_s is not None and self.first_exact_s is None:
+            self.first_exact_s = picture.shown_s
+
+    def heard(self, sound: PlayedSound, due_s: float) -> None:
+        """On the event loop."""
+        if time.monotonic() >= self.since_s:
+            self.voice_ms.append(time32_diff(ticks(due_s), sound.timestamp) * 1000 / CLOCK_HZ)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One direction of the call: who sends, who receives, and what was counted before the measurement."""
+
+    sender: Peer
+    receiver: Peer
+    watch: _Watch
 
 
 async def run_call(
@@ -127,6 +184,9 @@ async def run_call(
     *,
     rate: RateConfig | None = None,
     encoder: EncoderConfig | None = None,
+    config: PeerConfig | None = None,
+    speech: Sequence[SoundArray] = (),
+    both: bool = False,
     fps: float = 25.0,
     warm_up_s: float = 5.0,
     seconds: float = 20.0,
@@ -135,25 +195,32 @@ async def run_call(
 ) -> CallResult:
     """Send `frames` round and round in real time over a relay with this condition, and measure.
 
+    config: of the peers, instead of one with `rate` and `encoder`. speech: blocks of 20 ms, sent beside the frames
+    again and again. both: each peer sends and receives; else the first sends to the second.
     The call is set up on a good network; the weather begins with the warm-up. Raises ClosedError when no call came
-    about. `on_picture` sees every shown picture, warm-up included, in the receiver's worker thread.
+    about, or it ended early. `on_picture` sees every shown picture, warm-up included, in the receiver's worker thread.
     """
-    encoder = encoder or EncoderConfig(acknowledged=True, refresh_l1=None)
+    if config is None:
+        encoder = encoder or EncoderConfig(acknowledged=True, refresh_l1=None)
+        config = PeerConfig(encoder=encoder, rate=rate or RateConfig())
     relay = Relay(Impairment(), seed=seed)
     await relay.start()
     caller, callee = WebRtcConnection(), WebRtcConnection()
     any_engine: Any = engine
-    watch = _Watch()
-    config = PeerConfig(encoder=encoder, rate=rate or RateConfig())
+    watches = (_Watch(), _Watch())
 
-    def shown(picture: PlayedPicture) -> None:
-        watch.shown(picture)
-        if on_picture is not None:
-            on_picture(picture)
+    def receives(watch: _Watch) -> Receives:
+        def shown(picture: PlayedPicture) -> None:
+            watch.shown(picture)
+            if on_picture is not None:
+                on_picture(picture)
 
-    sends = Sends(fps, cropper=_WholePicture(engine.config.picture_size))
-    a = Peer(any_engine, caller, config, sends=sends)
-    b = Peer(any_engine, callee, config, receives=Receives(shown))
+        return Receives(shown, watch.heard)
+
+    sends = Sends(fps, bool(speech), cropper=_WholePicture(engine.config.picture_size))
+    a = Peer(any_engine, caller, config, sends=sends, receives=receives(watches[0]) if both else None)
+    b = Peer(any_engine, callee, config, sends=sends if both else None, receives=receives(watches[1]))
+    ways = [_Way(a, b, watches[1]), *([_Way(b, a, watches[0])] if both else [])]
     answer = await callee.answer(relay.offer_for_answerer(await caller.offer()))
     await caller.accept(relay.answer_for_offerer(answer))
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(a.run()), asyncio.create_task(b.run())]
@@ -162,10 +229,11 @@ async def run_call(
         await asyncio.wait({agreed, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         if not agreed.done():
             raise ClosedError("the two peers did not come together")
-        assert a.sending is not None
-        assert b.receiving is not None
-        tasks.append(asyncio.create_task(_feed(a.sending, frames, fps)))
-        while not b.receiving.session.reference_ids:
+        for way in ways:
+            tasks.append(asyncio.create_task(_feed(way.sender, frames, fps)))
+            if speech:
+                tasks.append(asyncio.create_task(_speak(way.sender, speech)))
+        while not all(way.receiver.receiving and way.receiver.receiving.session.reference_ids for way in ways):
             ended = next((task for task in tasks if task.done()), None)
             if ended is not None:
                 ended.result()
@@ -173,7 +241,13 @@ async def run_call(
             await asyncio.sleep(0.02)
         relay.impair(condition.impairment)
         await asyncio.sleep(warm_up_s)
-        return await _measure(relay, a.sending, b.receiving, watch, condition, seconds, fps)
+        measuring = asyncio.create_task(_measure(relay, ways, condition, seconds, fps))
+        await asyncio.wait({measuring, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        if not measuring.done():
+            measuring.cancel()
+            next(task for task in tasks if task.done()).result()
+            raise ClosedError("the call ended before its time")
+        return measuring.result()
     finally:
         for task in tasks:
             task.cancel()
@@ -182,7 +256,7 @@ async def run_call(
         relay.close()
 
 
-async def _feed(sender: SendingEnd, frames: Sequence[Picture], fps: float) -> None:
+async def _feed(sender: Peer, frames: Sequence[Picture], fps: float) -> None:
     """Push the frames in real time, there and back, so that motion has no seam."""
     round_trip = [*frames, *frames[-2:0:-1]]
     start_s, index = time.monotonic(), 0
@@ -192,48 +266,137 @@ async def _feed(sender: SendingEnd, frames: Sequence[Picture], fps: float) -> No
         index += 1
 
 
-async def _measure(
-    relay: Relay,
-    sender: SendingEnd,
-    receiver: ReceivingEnd,
-    watch: _Watch,
-    condition: Condition,
-    seconds: float,
-    fps: float,
-) -> CallResult:
-    before, units_before = receiver.session.played, sender.session.counts
+async def _speak(sender: Peer, speech: Sequence[SoundArray]) -> None:
+    """Push the sound in real time, each block when it is complete."""
+    start_s, index = time.monotonic(), 0
+    while True:
+        await asyncio.sleep(max(0.0, start_s + (index + 1) * BLOCK_S - time.monotonic()))
+        sender.push_sound(speech[index % len(speech)], start_s + index * BLOCK_S)
+        index += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Totals:
+    """Of one direction, so far."""
+
+    played: PlayedFrames
+    units: int
+    unit_bytes: int
+    keyframes: int
+    voice_bytes: int
+    voice_received: int
+    voice_made_up_samples: int
+
+
+def _totals(way: _Way) -> _Totals:
+    sending, receiving = way.sender.sending, way.receiver.receiving
+    assert sending is not None
+    assert receiving is not None
+    counts, voice = sending.session.counts, way.receiver.voice_received
+    sent = way.sender.sound_sent
+    return _Totals(
+        receiving.session.played, counts.units_sent, counts.unit_bytes, counts.keyframes_sent,
+        0 if sent is None else sent[0], voice.received, voice.concealed_samples,
+    )  # fmt: skip
+
+
+async def _measure(relay: Relay, ways: Sequence[_Way], condition: Condition, seconds: float, fps: float) -> CallResult:
+    before = [_totals(way) for way in ways]
     wire_before = (relay.forward_count.copy(), relay.back_count.copy())
-    watch.since_s = started_s = time.monotonic()
-    resumed_s = None
+    started_s = time.monotonic()
+    for way in ways:
+        way.watch.since_s = started_s
     if condition.down_s:
         await asyncio.sleep(seconds / 2)
         relay.blocked = True
         await asyncio.sleep(condition.down_s)
         relay.blocked = False
-        resumed_s = watch.resumed_s = time.monotonic()
+        for way in ways:
+            way.watch.resumed_s = time.monotonic()
         await asyncio.sleep(seconds / 2)
     else:
         await asyncio.sleep(seconds)
     elapsed_s = time.monotonic() - started_s
-    played, units = receiver.session.played, sender.session.counts
-    up = _rates(wire_before[0], relay.forward_count, elapsed_s)
-    down = _rates(wire_before[1], relay.back_count, elapsed_s)
-    sent = units.units_sent - units_before.units_sent
-    recovery_ms = None
-    if resumed_s is not None and watch.first_exact_after is not None:
-        recovery_ms = (watch.first_exact_after - resumed_s) * 1000
-    counted = _difference(played, before)
+    after = [_totals(way) for way in ways]
+    wire_after = (relay.forward_count.copy(), relay.back_count.copy())
+    up, down = (_rates(*counts, elapsed_s) for counts in zip(wire_before, wire_after, strict=True))
+    pairs = list(zip(before, after, strict=True))
+
+    def grown(name: str) -> int:
+        return sum(int(getattr(late, name)) - int(getattr(early, name)) for early, late in pairs)
+
+    def played(name: str) -> int:
+        return sum(int(getattr(late.played, name)) - int(getattr(early.played, name)) for early, late in pairs)
+
+    sender, receiver = ways[0].sender.sending, ways[0].receiver.receiving
+    assert sender is not None
+    assert receiver is not None
+    latency = _percentiles([ms for way in ways for _, ms in way.watch.latency])
+    mended = [ms for way in ways for ms in way.watch.mended_ms]
+    recovered = [w.first_exact_s - w.resumed_s for w in (way.watch for way in ways) if w.first_exact_s and w.resumed_s]
+    units = grown("units")
+    sound = ways[0].sender.sound_sent
     return CallResult(
-        condition=condition.name, seconds=elapsed_s, shown=counted.shown, exact=counted.exact,
-        interpolated=counted.interpolated, concealed=counted.concealed, frozen=counted.frozen,
-        latency_ms_p50=watch.latency_ms.at(0.5), latency_ms_p95=watch.latency_ms.at(0.95),
+        condition=condition.name, seconds=elapsed_s,
+        shown=played("shown"), exact=played("exact"), interpolated=played("interpolated"),
+        concealed=played("concealed"), frozen=played("frozen"),
+        latency_ms_p50=latency.at(0.5), latency_ms_p95=latency.at(0.95),
         playout_delay_ms=receiver.session.jitter_buffer.delay_ms,
         wire_up_kbps=up[0], wire_down_kbps=down[0], wire_kbps=up[0] + down[0], stun_kbps=up[1] + down[1],
         datagrams_up_per_s=up[2], datagrams_down_per_s=down[2],
-        unit_bytes=(units.unit_bytes - units_before.unit_bytes) / max(1, sent),
-        bundle=sender.session.plan.bundle, motion_fps=fps / sender.session.plan.every, units_sent=sent,
-        recovery_ms=recovery_ms,
+        unit_bytes=grown("unit_bytes") / max(1, units), units_sent=units,
+        bundle=sender.session.plan.bundle, motion_fps=fps / sender.session.plan.every,
+        recovery_ms=max(recovered) * 1000 if recovered else None,
+        latency_growth_ms=_growth_ms(ways, started_s, elapsed_s),
+        mended_ms_p95=_percentiles(mended).at(0.95), mended_ms_longest=max(mended, default=None),
+        keyframes=grown("keyframes"), rung=sender.rung.value, carrier=ways[0].sender.carrier,
+        **({} if sound is None else _voice(ways, sound[1], pairs, elapsed_s, wire_before, wire_after)),
     )  # fmt: skip
+
+
+def _voice(
+    ways: Sequence[_Way],
+    frame_ms: int,
+    pairs: Sequence[tuple[_Totals, _Totals]],
+    seconds: float,
+    wire_before: Sequence[WireCount],
+    wire_after: Sequence[WireCount],
+) -> dict[str, Any]:
+    """What concerns the sound; all RTP and RTCP is counted as its packets."""
+    whole_s = seconds * len(ways)
+    sent = sum(
+        late.datagrams["rtp"] - early.datagrams["rtp"] for early, late in zip(wire_before, wire_after, strict=True)
+    )
+    lost = sum(late.lost_rtp - early.lost_rtp for early, late in zip(wire_before, wire_after, strict=True))
+    heard = [ms for way in ways for ms in way.watch.voice_ms]
+    latency = _percentiles(heard)
+    sync = [way.receiver.lip_sync.error_ms.at(0.95) for way in ways]
+    return {
+        "voice_kbps": sum(late.voice_bytes - early.voice_bytes for early, late in pairs) * 8 / 1000 / whole_s,
+        "voice_frame_ms": frame_ms,
+        "voice_lost": lost / max(1, sent),
+        "voice_made_up": sum(
+            late.voice_made_up_samples - early.voice_made_up_samples for early, late in pairs
+        ) / 48_000 / whole_s,
+        "voice_heard": len(heard) * BLOCK_S / whole_s,
+        "voice_latency_ms_p50": latency.at(0.5),
+        "voice_latency_ms_p95": latency.at(0.95),
+        "lip_sync_ms_p95": max((ms for ms in sync if ms is not None), default=None),
+    }  # fmt: skip
+
+
+def _percentiles(values: Sequence[float]) -> Percentiles:
+    made = Percentiles(max(1, len(values)))
+    for value in values:
+        made.add(value)
+    return made
+
+
+def _growth_ms(ways: Sequence[_Way], started_s: float, seconds: float) -> float | None:
+    latency = [shown for way in ways for shown in way.watch.latency]
+    first = _percentiles([ms for at_s, ms in latency if at_s - started_s < seconds / 4]).at(0.5)
+    last = _percentiles([ms for at_s, ms in latency if at_s - started_s > seconds * 3 / 4]).at(0.5)
+    return None if first is None or last is None else last - first
 
 
 def _rates(before: WireCount, after: WireCount, seconds: float) -> tuple[float, float, float]:
@@ -243,15 +406,4 @@ def _rates(before: WireCount, after: WireCount, seconds: float) -> tuple[float, 
         (after.total_bytes - before.total_bytes) * 8 / 1000 / seconds,
         stun * 8 / 1000 / seconds,
         (after.total_datagrams - before.total_datagrams) / seconds,
-    )
-
-
-def _difference(after: PlayedFrames, before: PlayedFrames) -> PlayedFrames:
-    return PlayedFrames(
-        after.exact - before.exact,
-        after.concealed - before.concealed,
-        after.frozen - before.frozen,
-        after.interpolated - before.interpolated,
-        after.late - before.late,
-        after.left_out - before.left_out,
     )

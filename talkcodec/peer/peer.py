@@ -28,6 +28,7 @@ from talkcodec.peer.sending import Cropper, SendingEnd
 from talkcodec.peer.sound import OutgoingSound, SoundConfig, SoundReceiver
 from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE, FEATURE_READS_PADDING
 from talkcodec.session.budget import CallBudget
+from talkcodec.session.voice_buffer import VoiceCounts
 from talkcodec.transport.boundary import Transport
 from talkcodec.transport.with_sound import WithSound
 from talkcodec.types import Kind, Picture, PlayedPicture, PlayedSound, SoundArray
@@ -44,8 +45,6 @@ _PIECE_ENVELOPE_BYTES = 100
 """More than a KeyframePiece has beside its data."""
 CARRIED_REPORT_MS = 800.0
 """Between receiver reports that ride with the sound: some 25 bytes each."""
-CODED_SHARE = 0.92
-"""Of what units may take on the wire: the rest is what a carrier puts around them."""
 AIM_STEP = 0.03
 _SLOWEST_FPS = 1.0
 """What rate control reckons with for a source that is slower still."""
@@ -192,6 +191,22 @@ class Peer:
             if end is not None:
                 await asyncio.to_thread(end.close)
 
+    @property
+    def carrier(self) -> str:
+        """What units and reports from here ride on."""
+        return "sound" if self._carrier is not None and self._carrier.carrying else "data-channel"
+
+    @property
+    def sound_sent(self) -> tuple[int, int] | None:
+        """Bytes of voice so far, and milliseconds in a packet at present; None where no sound is sent."""
+        sound = self._sound_out
+        return None if sound is None else (sound.coded_bytes, sound.config.frame_ms)
+
+    @property
+    def voice_received(self) -> VoiceCounts:
+        """What became of the peer's packets of sound."""
+        return VoiceCounts() if self._sound_in is None else self._sound_in.counts
+
     def give_way(self, silent_s: float) -> None:
         """Somebody else is calling: they may take over from a peer that was silent for so long, a sender that was
         started again, say. Raises BusyError before that."""
@@ -265,12 +280,18 @@ class Peer:
     def _allot(self, share: float) -> float:
         """What a share of the budget leaves for the picture; the sound is coded at what it leaves for that."""
         assert self._budget is not None
-        plan = self._budget.plan(share)
+        sending = self.sending
+        plan = self._budget.plan(share, 0.0 if sending is None else sending.session.counts.loss)
         if self._sound_out is not None:
             self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
-        if self.sending is not None and abs(plan.picture_bps / self._aimed_bps - 1) > AIM_STEP:
-            self._aimed_bps = plan.picture_bps
-            self.sending.aim(CODED_SHARE * plan.picture_bps, self.config.rung)
+        if sending is not None:
+            if self.carrier == "sound":  # a unit waits for a packet here, and the report there
+                sending.session.expect_waits(2.0 * plan.frame_ms)
+            sending.session.repeat = plan.repeat
+            if abs(plan.coded_bps / self._aimed_bps - 1) > AIM_STEP:
+                self._aimed_bps = plan.coded_bps
+                wished_bps = self.config.bitrate_bps or float("inf")
+                sending.aim(min(wished_bps, plan.coded_bps), self.config.rung)
         return plan.picture_bps
 
     def _show(self, picture: PlayedPicture) -> None:

@@ -33,7 +33,8 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
 
     `on_picture` is called in the worker thread, for every shown frame, in order. Drop policy: one frame waits for the
     generator, a newer one replaces it (and the viewer sees the one before: it counts in `dropped_frames`). So that this
-    stays rare, fewer frames are shown where generating is slow (`LoadControl`).
+    stays rare, fewer frames are shown where generating is slow, and base pictures are only blended where that is not
+    enough (`LoadControl`).
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         self._on_picture = on_picture
         self._same_clock = same_clock
         self._last: Picture | None = None
+        self._beside_ms = 0.0  # in the worker, since the last frame: base pictures decoded
         self.generated = 0
         self.generate_ms = Percentiles()
         self.latency_ms = Percentiles(1024)
@@ -70,6 +72,7 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
             self._worker.order(lambda taken=base: self._decode_base(taken))  # type: ignore[misc]
 
     def _decode_base(self, item: NumberedUnit) -> None:
+        started_s = time.monotonic()
         try:
             reference, drive = self._decoder.drive(item.unit)
         except TalkcodecError as error:
@@ -77,6 +80,7 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
             self._loop.call_soon_threadsafe(self._base_failed, item)
         else:
             self._loop.call_soon_threadsafe(self._base_ready, item, reference, drive)
+        self._beside_ms += (time.monotonic() - started_s) * 1000
 
     def _base_ready(self, item: NumberedUnit, reference: Reference, drive: Drive) -> None:
         self.session.base_ready(item, reference, drive, time.monotonic() * 1000)
@@ -117,6 +121,11 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         """Frames a second that are to be shown: what is captured, or fewer where generating is slow."""
         return CLOCK_HZ / (self._period_ticks * self._load.every)
 
+    @property
+    def light(self) -> bool:
+        """Whether base pictures are only blended, where the network would be too slow."""
+        return self._load.light
+
     def next_poll_ms(self, now_ms: float) -> float:
         """When to poll again."""
         return self.session.next_wakeup_ms(now_ms)
@@ -126,7 +135,7 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         kind = shown.kind
         started_s = time.monotonic()
         if kind is not Kind.FROZEN:
-            self._last = self._decoder.generate(shown.reference, shown.drive)
+            self._last = self._decoder.generate(shown.reference, shown.drive, light=self._load.light)
             self.generated += 1
             self.generate_ms.add((time.monotonic() - started_s) * 1000)
         if self._last is None:
@@ -141,7 +150,9 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         self._on_picture(PlayedPicture(self._last, shown.timestamp, kind, now_s, latency_ms, shown.drive.motion))
         if kind is not Kind.FROZEN:
             ended_s = time.monotonic()
-            self._load.worked((ended_s - started_s) * 1000, ended_s * 1000)
+            work_ms = (ended_s - started_s) * 1000 + self._beside_ms
+            self._beside_ms = 0.0
+            self._load.worked(work_ms, ended_s * 1000, self._decoder.has_cheaper(shown.drive))
 
     def _generate_failed(self, error: Exception) -> None:
         if not isinstance(error, BitstreamError):

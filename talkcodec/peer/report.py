@@ -22,6 +22,8 @@ class CallStats:
 
     fps: units sent, or pictures generated and shown. shown_fps: frames a second that are to be
     shown, fewer than captured where generating is slow; left_out: captured frames that were not shown for that.
+    payload: units, keyframes, control. sound_kbps_up: the voice that is sent, in packets of sound_frame_ms.
+    budget_kbps: of all that is sent; budget_share: of it what the network carries at present.
     first_timestamp: 90 kHz time of the source's start (sender) or of the first picture shown (receiver).
     None: not known on this side, or not yet.
     """
@@ -31,6 +33,7 @@ class CallStats:
     fps: float = 0.0
     payload_kbps_up: float = 0.0
     payload_kbps_down: float = 0.0
+    sound_kbps_up: float | None = None
     wire_kbps_up: float = 0.0
     wire_kbps_down: float = 0.0
     rtt_ms: float | None = None
@@ -56,6 +59,11 @@ class CallStats:
     shown_fps: float | None = None
     left_out: int = 0
     malformed: int = 0
+    rung: str | None = None
+    carrier: str | None = None
+    sound_frame_ms: int | None = None
+    budget_kbps: float | None = None
+    budget_share: float | None = None
     face_visible: bool | None = None
     first_timestamp: int | None = None
 
@@ -64,7 +72,9 @@ class CallMeter:
     """Makes CallStats of a peer, once a second."""
 
     def __init__(self) -> None:
-        self._rates = {name: RateMeter() for name in ("fps", "payload_up", "payload_down", "wire_up", "wire_down")}
+        self._rates = {
+            name: RateMeter() for name in ("fps", "payload_up", "payload_down", "wire_up", "wire_down", "sound")
+        }
         self._lost = (0, 0)
 
     async def read(self, peer: Peer, state: str, first_timestamp: int | None = None) -> CallStats:
@@ -83,7 +93,13 @@ class CallMeter:
                 keyframe_bytes=counts.keyframe_bytes, encode_ms=sending.encode_ms.at(0.5), bundle=plan.bundle,
                 motion_fps=sending.config.sender.capture_fps / plan.every, units=counts.units_sent,
                 dropped_frames=sending.dropped_frames, face_visible=sending.face_visible,
+                rung=sending.rung.value, carrier=peer.carrier, budget_kbps=peer.config.budget_kbps,
+                budget_share=sending.session.budget_share,
             )  # fmt: skip
+            if peer.sound_sent is not None:
+                coded_bytes, frame_ms = peer.sound_sent
+                sound_kbps = self._rates["sound"].update(coded_bytes, now_s) * 8 / 1000
+                values.update(sound_kbps_up=sound_kbps, sound_frame_ms=frame_ms)
         if receiving is not None:
             session, played = receiving.session, receiving.session.played
             frames = receiving.generated
@@ -155,7 +171,11 @@ def status_line(stats: CallStats) -> str:
     """One line for a person."""
     parts = [stats.state, f"{stats.fps:.0f} fps"]
     parts.append(f"wire ↑{stats.wire_kbps_up:.1f} ↓{stats.wire_kbps_down:.1f} kbit/s")
-    parts.append(f"payload ↑{stats.payload_kbps_up:.1f} ↓{stats.payload_kbps_down:.1f}")
+    parts.append(f"picture ↑{stats.payload_kbps_up:.1f} ↓{stats.payload_kbps_down:.1f}")
+    if stats.sound_kbps_up is not None:
+        parts.append(f"voice ↑{stats.sound_kbps_up:.1f}")
+    if stats.rung is not None:
+        parts.append(f"{stats.rung} rung")
     for label, value, unit in (
         ("RTT", stats.rtt_ms, "ms"),
         ("encode", stats.encode_ms, "ms"),
@@ -172,7 +192,7 @@ def status_line(stats: CallStats) -> str:
         parts.append(f"exact/concealed/frozen {stats.exact}/{stats.concealed}/{stats.frozen}")
     if stats.shown_fps is not None and stats.left_out:
         parts.append(f"shows {stats.shown_fps:.3g} frames a second, as this machine can")
-    if stats.bundle is not None:
+    if stats.bundle is not None and stats.rung == "motion":
         parts.append(f"{stats.bundle} units a message at {stats.motion_fps:g} fps")
     if stats.face_visible is False:
         parts.append("NO FACE")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from talkcodec.bitstream import BaseRequest, Hello, KeyframeAck, KeyframeRequest, ReceiverReport
 from talkcodec.clock import ticks
 from talkcodec.codec import CroppedPicture, Encoder, FaceCropper, Rung
+from talkcodec.codec.ladder import config_for_rung
 from talkcodec.coding import AccessUnit
 from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.meters import Percentiles
@@ -63,6 +64,8 @@ class SendingEnd(WorkingEnd[_Captured]):
         self.config = config
         self._shows_base = shows_base
         encoder = config.encoder if shows_base else replace(config.encoder, rung=Rung.MOTION)
+        if config.rung is not None and config.bitrate_bps is None and shows_base:
+            encoder = config_for_rung(config.rung, encoder, engine.config.picture_size)
         self._encoder = Encoder(engine, encoder)
         if config.bitrate_bps is not None and shows_base:
             self._encoder.aim(config.bitrate_bps, config.rung)
@@ -122,9 +125,10 @@ class SendingEnd(WorkingEnd[_Captured]):
         cropped = self._cropper.crop(captured.picture, captured.capture_s)
         lost = cropped.missing_s > self.config.lost_face_s
         wish = self._wish.is_set()
-        if lost and moves and self._last_unit is not None and not wish:
+        before = self._last_unit
+        if lost and moves and before is not None and before.motion is not None and not wish:
             self._face_lost = True
-            alive = replace(self._last_unit, timestamp=captured.timestamp, keyframe=None, base=None)
+            alive = replace(before, timestamp=captured.timestamp, keyframe=None)
             self._loop.call_soon_threadsafe(self._encoded, alive, 0.0, False)
             return
         back, self._face_lost = self._face_lost, False

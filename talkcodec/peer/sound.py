@@ -70,7 +70,6 @@ class OutgoingSound(MediaStreamTrack):
         super().__init__()
         self._config, self._dress = config, dress
         self._encoder = OpusEncoder(config.bitrate_bps, frame_ms=config.frame_ms)
-        self._last: SoundArray = np.zeros(0, np.int16)  # what was coded last
         self._samples: SoundArray = np.zeros(0, np.int16)  # what waits for the rest of its frame
         self._packets: deque[tuple[int, bytes]] = deque(maxlen=10)
         self._arrived = asyncio.Event()
@@ -94,17 +93,11 @@ class OutgoingSound(MediaStreamTrack):
         self._announce = announce
 
     def code(self, config: SoundConfig) -> None:
-        """Another rate or frame from the next packet on; no click, since the new encoder hears the last frame first."""
-        if config == self._config:
-            return
-        waiting = len(self._samples) // BLOCK_SAMPLES * BLOCK_SAMPLES
-        self._config = config
-        self._encoder = OpusEncoder(config.bitrate_bps, frame_ms=config.frame_ms)
-        size = self._encoder.frame_samples
-        if len(self._last):
-            before = np.concatenate([np.zeros(size, np.int16), self._last])[-size:]
-            self._encoder.encode(before, self._position - waiting - size)
-        self._code_full_frames()
+        """Another rate or frame from the next packet on, by a new encoder; the listener's decoder goes on."""
+        if config != self._config:
+            self._config = config
+            self._encoder = OpusEncoder(config.bitrate_bps, frame_ms=config.frame_ms)
+            self._code_full_frames()
 
     def push(self, samples: SoundArray, captured_s: float) -> None:
         """20 ms of sound, (960,) int16 mono, and their time on the monotonic clock."""
@@ -127,9 +120,9 @@ class OutgoingSound(MediaStreamTrack):
         size = self._encoder.frame_samples
         while len(self._samples) >= size:
             start = self._position - len(self._samples)
-            self._last, self._samples = self._samples[:size], self._samples[size:]
-            for packet in self._encoder.encode(self._last, start):
-                self._packets.append((packet.position + LOOK_AHEAD_SAMPLES, packet.data))
+            frame, self._samples = self._samples[:size], self._samples[size:]
+            for packet in self._encoder.encode(frame, start):
+                self._packets.append((start, packet.data))
                 self.coded_bytes += len(packet.data)
                 self._arrived.set()
 

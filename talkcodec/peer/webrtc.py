@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import aioice.ice
 from aiortc import (
@@ -20,7 +21,7 @@ from talkcodec.transport.datachannel import DataChannels
 from talkcodec.transport.relay import IP_UDP_BYTES
 from talkcodec.transport.with_sound import WithSound
 
-__all__ = ["IceServer", "WebRtcConnection", "new_connection", "offer_loopback"]
+__all__ = ["IceServer", "WebRtcConnection", "new_connection", "offer_loopback", "wait_for_consent"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +64,32 @@ def offer_loopback() -> None:
     aioice.ice.get_host_addresses = with_loopback
 
 
+CONSENT_RETRIES = 2
+
+
+def wait_for_consent() -> None:
+    """Let ICE wait for the answer to a consent check (RFC 7675) for longer than half a second.
+
+    aioice waits for that long and not at all longer, so over a satellite, or a slow network with a long queue, every
+    call ends after six checks. It has no setting for that; with retries it waits for 3.5 s.
+    """
+    protocol: Any = getattr(aioice.ice, "StunProtocol", None)
+    original = getattr(protocol, "request", None)
+    if original is None or getattr(original, "waits", False):
+        return
+
+    async def request(self: Any, *arguments: Any, retransmissions: int | None = None, **others: Any) -> Any:
+        retransmissions = CONSENT_RETRIES if retransmissions == 0 else retransmissions
+        return await original(self, *arguments, retransmissions=retransmissions, **others)
+
+    request.waits = True  # type: ignore[attr-defined]
+    protocol.request = request
+
+
 def new_connection(ice_servers: tuple[IceServer, ...] = ()) -> RTCPeerConnection:
     """A peer connection with these servers and no others (aiortc would ask a public STUN server by default)."""
     offer_loopback()
+    wait_for_consent()
     servers = [RTCIceServer(s.url, s.username, s.credential) for s in ice_servers]
     return RTCPeerConnection(RTCConfiguration(iceServers=servers))
 

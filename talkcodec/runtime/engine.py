@@ -21,6 +21,8 @@ __all__ = ["Backend", "Engine", "EngineName", "Precision", "Reference", "open_en
 
 logger = logging.getLogger(__name__)
 
+_LIGHT = Blend()
+
 EngineName = Literal["auto", "torch", "openvino"]
 Precision = Literal["f32", "bf16", "int8"]
 
@@ -91,11 +93,13 @@ class Engine:
         self._check_motion(motion)
         return Reference(self._backend.encode_reference(picture, motion), self, picture)
 
-    def generate(self, reference: Reference, drive: Drive) -> Picture:
-        """The reference picture with what drives it, (S, S, 3) uint8 RGB; a base picture rather than motion."""
+    def generate(self, reference: Reference, drive: Drive, *, light: bool = False) -> Picture:
+        """The reference picture with what drives it, (S, S, 3) uint8 RGB; a base picture rather than motion.
+
+        light: base pictures are blended, without the network, where a machine has no time for it."""
         self._check_reference(reference)
         if drive.base is not None:
-            return self._restored(reference, drive.base)
+            return self._restored(reference, drive.base, light)
         motion = self._check_motion(drive.motion)
         if not reference.arrays:
             raise EngineError("reference was encoded without its motion: it cannot be moved, only restored with")
@@ -106,12 +110,12 @@ class Engine:
         self._check_reference(reference)
         return find_flow(base, self._restorable(reference).grey)
 
-    def _restored(self, reference: Reference, base: Base) -> Picture:
+    def _restored(self, reference: Reference, base: Base, light: bool) -> Picture:
         size = self.config.picture_size
         if base.picture.shape[0] >= size:
             return np.asarray(np.clip(np.rint(base.picture), 0, 255), dtype=np.uint8)
         restorable = self._restorable(reference)
-        return self._opened_restorer().restore(restorable, base)
+        return (_LIGHT if light else self._opened_restorer()).restore(restorable, base)
 
     def _restorable(self, reference: Reference) -> Restorable:
         if not reference.restorable:

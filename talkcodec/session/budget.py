@@ -18,6 +18,12 @@ BESIDE_BPS = 650
 
 LEAST_PICTURE_BPS = 1_200
 
+CODED_SHARE = 0.92
+"""Of what the picture may take on the wire: the rest is what a carrier puts around its units."""
+
+LOSSY, REPEAT_FROM_BPS, REPEATED_SHARE = 0.02, 4_000, 0.85
+"""From which loss, and which rate, units are sent twice. Keyframes are not."""
+
 SOUNDS = (
     (80_000, 24_000, 20),
     (56_000, 16_000, 20),
@@ -32,12 +38,15 @@ SOUNDS = (
 @dataclass(frozen=True, slots=True)
 class CallPlan:
     """sound_bps of the voice in packets of frame_ms; sound_wire_bps: what that is on the wire; picture_bps: for units
-    and what is around them; keyframe_bps: the pace of keyframes, which displace units while they cross."""
+    and what is around them; coded_bps: what the encoder is to aim at, keyframes included; repeat: each unit is sent
+    once more with the next; keyframe_bps: the pace of keyframes, which displace units while they cross."""
 
     sound_bps: int
     frame_ms: int
     sound_wire_bps: float
     picture_bps: float
+    coded_bps: float
+    repeat: bool
     keyframe_bps: float
 
 
@@ -55,11 +64,13 @@ class CallBudget:
         if not 8_000 <= self.bps <= 2_000_000:
             raise ConfigError(f"budget: got {self.bps / 1000:g} kbit/s, expected 8 to 2000 for a call in all")
 
-    def plan(self, share: float = 1.0) -> CallPlan:
-        """What `share` of the budget buys, where the network does not carry all of it."""
+    def plan(self, share: float = 1.0, loss: float = 0.0) -> CallPlan:
+        """What `share` of the budget buys, where the network does not carry all of it, and loses a share of it."""
         bps = self.bps * min(1.0, max(0.0, share))
         voice_bps, frame_ms = next((voice, frame) for least, voice, frame in SOUNDS if bps >= least)
         voice_bps, frame_ms = self.voice_bps or voice_bps, self.frame_ms or frame_ms
         sound_bps = voice_bps + PACKET_BYTES * 8 * 1000 / frame_ms if self.sound else 0.0
         picture_bps = max(LEAST_PICTURE_BPS, bps - sound_bps - BESIDE_BPS)
-        return CallPlan(voice_bps, frame_ms, sound_bps, picture_bps, max(2_000.0, picture_bps))
+        repeat = loss > LOSSY and picture_bps >= REPEAT_FROM_BPS
+        coded_bps = CODED_SHARE * picture_bps / (1 + REPEATED_SHARE * repeat)
+        return CallPlan(voice_bps, frame_ms, sound_bps, picture_bps, coded_bps, repeat, max(2_000.0, picture_bps))

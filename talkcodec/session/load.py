@@ -1,4 +1,5 @@
-"""How often to show a frame on a machine that is slow at generating: every frame, or every second, third, ... of them.
+"""How often to show a frame on a machine that is slow at generating: every frame, or every second, third, ... of them;
+and whether to make it in a cheaper way.
 
 A cadence that can be held looks better than one with holes at random, and nothing waits for the generator.
 """
@@ -30,12 +31,19 @@ class LoadControl:
     CALM_MS = 4000.0
     LONGEST_CALM_MS = 64_000.0
     REGRET_MS = 8000.0
+    LIGHT_BELOW_MS = 125.0
+    LIGHT_MS = 8000.0
 
     def __init__(self, period_ticks: int) -> None:
         """period_ticks: 90 kHz ticks between captured frames."""
         self._period_ms = period_ticks * 1000 / CLOCK_HZ
         self._slowest = max(1, int(self.SLOWEST_MS / self._period_ms))
+        self._slowest_dear = max(1, int(self.LIGHT_BELOW_MS / self._period_ms))
         self._every = 1
+        self._light = False
+        self._light_from_ms = 0.0
+        self._light_ms = self.LIGHT_MS
+        self._dear_again_ms: float | None = None
         self._calm_ms = self.CALM_MS
         self._raised_ms: float | None = None
         self._settled_ms = 0.0
@@ -53,9 +61,18 @@ class LoadControl:
         """Of so many captured frames one is to be shown."""
         return self._every
 
-    def worked(self, work_ms: float, now_ms: float) -> int:
-        """A frame took `work_ms` and is done now; returns `every` from now on."""
+    @property
+    def light(self) -> bool:
+        """Whether frames are to be made in the cheaper way."""
+        return self._light
+
+    def worked(self, work_ms: float, now_ms: float, cheaper: bool = False) -> int:
+        """A frame took `work_ms` and is done now; returns `every` from now on. cheaper: there is a cheaper way to make
+        frames like it, whether it was made so or not."""
         if now_ms - work_ms < self._settled_ms:
+            return self._every
+        if self._light and (not cheaper or now_ms - self._light_from_ms >= self._light_ms):
+            self._make_dear(now_ms)
             return self._every
         self._works.append((now_ms, work_ms))
         self._busy_ms += work_ms
@@ -67,22 +84,38 @@ class LoadControl:
         first_end_ms, first_work_ms = self._works[0]
         before_ms = max(0.0, since_ms - (first_end_ms - first_work_ms))  # work of the first frame before the window
         if self._works_from_ms <= since_ms and self._busy_ms - before_ms >= self.BUSY * self.WINDOW_MS:
-            self._go_down(now_ms)
+            self._go_down(now_ms, cheaper)
         elif self._every > 1:
             self._look_up(work_ms, now_ms)
         return self._every
 
-    def _go_down(self, now_ms: float) -> None:
+    def _go_down(self, now_ms: float, cheaper: bool) -> None:
+        mean_ms = self._busy_ms / len(self._works)
+        needed = max(self._every + 1, math.ceil(mean_ms / (self.ROOM * self._period_ms)))
+        if cheaper and not self._light and needed > self._slowest_dear:
+            self._make_light(now_ms)
+            return
         if self._every == self._slowest:
             self._calm_from_ms = None
             return
-        mean_ms = self._busy_ms / len(self._works)
-        needed = math.ceil(mean_ms / (self.ROOM * self._period_ms))
-        wanted = min(max(self._every + 1, needed), self.STEP * self._every, self._slowest)
+        wanted = min(needed, self.STEP * self._every, self._slowest)
         regretted = self._raised_ms is not None and now_ms - self._raised_ms < self.REGRET_MS
         self._calm_ms = min(2 * self._calm_ms, self.LONGEST_CALM_MS) if regretted else self.CALM_MS
-        self._every = wanted
-        self._settled_ms = now_ms + self.SETTLE_FRAMES * wanted * self._period_ms
+        self._change(wanted, now_ms)
+
+    def _make_light(self, now_ms: float) -> None:
+        regretted = self._dear_again_ms is not None and now_ms - self._dear_again_ms < self.REGRET_MS
+        self._light_ms = min(2 * self._light_ms, self.LONGEST_CALM_MS) if regretted else self.LIGHT_MS
+        self._light, self._light_from_ms, self._calm_ms = True, now_ms, self.CALM_MS
+        self._change(1, now_ms)
+
+    def _make_dear(self, now_ms: float) -> None:
+        self._light, self._dear_again_ms = False, now_ms
+        self._change(max(self._every, self._slowest_dear), now_ms)
+
+    def _change(self, every: int, now_ms: float) -> None:
+        self._every = every
+        self._settled_ms = now_ms + self.SETTLE_FRAMES * every * self._period_ms
         self._restart()
 
     def _look_up(self, work_ms: float, now_ms: float) -> None:

@@ -29,6 +29,10 @@ class MediaTime:
         return (self._last + ticks - self._ticks) & 0xFFFFFFFF
 
 
+EXCESS_MS, EXCESS_FALL = 80.0, 0.2
+"""What the delay is more than this above the wanted one, as after a slow start, falls by this share a second more."""
+
+
 class PlayoutClock:
     """Deadline = media time + smallest recent transit + delay.
 
@@ -103,7 +107,8 @@ class PlayoutClock:
         wanted = need - self._base + self._margin
         wanted = min(self._maximum, max(self._minimum, wanted))
         elapsed_s = 0.0 if self._updated is None else (now_ms - self._updated) / 1000
-        self._delay = max(wanted, self._delay - self._fall * elapsed_s) if self.started else wanted
+        fall = self._fall + EXCESS_FALL * max(0.0, self._delay - wanted - EXCESS_MS)
+        self._delay = max(wanted, self._delay - fall * elapsed_s) if self.started else wanted
         self._updated = now_ms
 
     def _high(self, values: list[float]) -> float:

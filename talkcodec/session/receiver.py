@@ -133,6 +133,11 @@ class Receiver(Generic[T]):
         return self._jitter_buffer
 
     @property
+    def base_waiting(self) -> int:
+        """Base pictures that wait, for one before them or to be decoded."""
+        return self._order.waiting + len(self._bases)
+
+    @property
     def reference_ids(self) -> tuple[int, ...]:
         """References held."""
         return self._held.ids

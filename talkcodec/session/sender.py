@@ -11,6 +11,7 @@ from talkcodec.bitstream import (
     Hello,
     KeyframeAck,
     KeyframeRequest,
+    Layer,
     MotionBundle,
     ReceiverReport,
 )
@@ -129,6 +130,15 @@ class Sender:
         """How many units a message and how many captured frames a unit, at present."""
         return self._rate.plan
 
+    def expect_waits(self, slack_ms: float) -> None:
+        """As RateControl.slack_ms."""
+        self._rate.slack_ms = slack_ms
+
+    @property
+    def budget_share(self) -> float:
+        """What share of the budget the network carries at present."""
+        return self._rate.share
+
     def allot(self, allot: Callable[[float], float]) -> None:
         """As RateControl.allot."""
         self._rate.allot(allot)
@@ -200,7 +210,7 @@ class Sender:
             return
         sent_ms = self._sent_at.get(report.echo)
         rtt_ms = None if sent_ms is None else max(0.0, now_ms - sent_ms - report.hold_ms)
-        self._rate.feedback(Feedback(min(1.0, new_lost / new_expected), rtt_ms))
+        self._rate.feedback(Feedback(min(1.0, new_lost / new_expected), rtt_ms, new_expected))
 
     def poll(self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int) -> list[Outgoing]:
         """Messages to send now. The arguments say what still waits in the transport; motion goes first."""
@@ -226,7 +236,8 @@ class Sender:
             self._units += len(bundle.units)
             self._bundles += 1
             for unit in bundle.units:
-                self._rate.unit_sent(len(unit.payload))
+                if unit.layer is Layer.MOTION:
+                    self._rate.unit_sent(len(unit.payload))
                 self._unit_bytes += len(unit.payload)
             self._chain.left(bundle)
             before, self._previous = self._previous, bundle

@@ -27,11 +27,12 @@ class VoicePiece:
 
 @dataclass(frozen=True, slots=True)
 class VoiceCounts:
-    """Packets so far: that came, came too late or twice, and were made up for."""
+    """Packets so far: that came, came too late or twice, and were made up for; concealed_samples: how much that was."""
 
     received: int = 0
     late: int = 0
     concealed: int = 0
+    concealed_samples: int = 0
 
 
 class VoiceBuffer:
@@ -44,6 +45,7 @@ class VoiceBuffer:
     WAITING = 64
     JUMP = 512
     LEAST_WAIT_MS, LONGEST_WAIT_MS = 12.0, 100.0
+    FIRST_JITTER_MS = 12.0
     CONCEALED_MS = 240.0
     """After so long without a packet there is silence: the other side says nothing, or the network is down."""
 
@@ -55,15 +57,16 @@ class VoiceBuffer:
         self._position = 0  # where the next piece begins
         self._frame = 20 * SAMPLES_PER_MS
         self._assumed = 0  # packets in a row that were given up before a later one came
+        self._given_up = 0  # the first that was made up for before a later one came
         self._skipped = False  # what lies before the next packet was lost, it is no pause
         self._ahead_ms: float | None = None  # local time minus sound's time, of the quickest packet
-        self._jitter_ms = 0.0
-        self._received = self._late = self._concealed = self._strangers = 0
+        self._jitter_ms = self.FIRST_JITTER_MS
+        self._received = self._late = self._concealed = self._concealed_samples = self._strangers = 0
 
     @property
     def counts(self) -> VoiceCounts:
         """Totals so far."""
-        return VoiceCounts(self._received, self._late, self._concealed)
+        return VoiceCounts(self._received, self._late, self._concealed, self._concealed_samples)
 
     @property
     def wait_ms(self) -> float:
@@ -88,6 +91,8 @@ class VoiceBuffer:
         returned = self._next - self._assumed <= index < self._next and position >= self._position
         if returned:  # nothing was lost: the other side had paused
             self._next, self._assumed, self._skipped = index, 0, False
+        if self._given_up <= index < self._next or returned:  # the way has become longer
+            self._ahead_ms = max(self._ahead_ms or 0.0, now_ms - position / SAMPLES_PER_MS)
         if index < self._next or index in self._waiting:
             self._late += 1
             return
@@ -112,6 +117,8 @@ class VoiceBuffer:
                 return None
             self._next, self._skipped = min(self._waiting), True
         if self._may_assume and now_ms >= self._overdue_ms():
+            if not self._assumed:
+                self._given_up = self._next
             self._assumed, self._next, self._skipped = self._assumed + 1, self._next + 1, True
             return self._made_up(self._frame)
         return None
@@ -142,6 +149,7 @@ class VoiceBuffer:
     def _made_up(self, samples: int) -> VoicePiece:
         piece = VoicePiece(self._position, None, samples)
         self._concealed += 1
+        self._concealed_samples += samples
         self._position += samples
         return piece
 

@@ -13,6 +13,7 @@ from talkcodec.errors import ConfigError, MediaError
 from talkcodec.model.files import save_model
 from talkcodec.training.config import TrainingConfig, load_config
 from talkcodec.training.data import KEYFRAME_QUALITIES, Clip, build_cache, load_cache
+from talkcodec.training.face_features import FaceFeatures
 from talkcodec.training.landmarks import add_landmarks
 from talkcodec.training.loop import Progress as Step
 from talkcodec.training.loop import Score
@@ -33,6 +34,7 @@ def train(
     cache: Path | None = None,
     init: Path | None = None,
     landmarks: Path | None = None,
+    face_features: Path | None = None,
     licence: str = "unstated: as free as the training data",
 ) -> Score | None:
     """Train a model and leave `model.safetensors`, the logs, sheets and a checkpoint in `out`.
@@ -41,7 +43,7 @@ def train(
     validation folder that is left out means the last tenth of the identities of `data`.
     cache: where decoded clips are kept (default: `out`/cache). init: a checkpoint to start from.
     landmarks: a shape predictor of dlib with 68 points, wanted when the configuration guides keypoints or
-    weights eyes and mouth.
+    weights eyes and mouth. face_features: folder of a face recognition network, wanted when a loss looks at identity.
     licence: written into the model file.
     Started again with the same `out`, it goes on where it stopped. Under `torchrun` every process
     trains on its own pairs; the cache must be on a disk that all see.
@@ -57,7 +59,8 @@ def train(
         with _bar(console, True) as bar:
             add_streams(data_cache / "train", config.streams, partial(_tick, bar, bar.add_task("coding", total=None)))
         coded = [clip for clip in load_coded(data_cache / "train") if clip.clip.name in names]
-        trainer = RestorationTrainer(config, coded, held_out, out)
+        features = FaceFeatures(face_features) if face_features is not None and config.needs_features else None
+        trainer = RestorationTrainer(config, coded, held_out, out, features)
     else:
         trainer = Trainer(config, clips, held_out, out)
     if trainer.resume():

@@ -28,6 +28,8 @@ class WireCount:
     datagrams: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     wire_bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     lost: int = 0
+    lost_rtp: int = 0
+    """Of those lost."""
 
     def add(self, data: bytes) -> None:
         """Count one datagram."""
@@ -47,7 +49,7 @@ class WireCount:
 
     def copy(self) -> "WireCount":
         """A snapshot."""
-        return WireCount(dict(self.datagrams), dict(self.wire_bytes), self.lost)
+        return WireCount(dict(self.datagrams), dict(self.wire_bytes), self.lost, self.lost_rtp)
 
 
 def count_kind(data: bytes) -> str:
@@ -103,9 +105,7 @@ class Relay:
         """Open the two ports on this machine."""
         loop = asyncio.get_running_loop()
         for outgoing in (0, 1):
-            _, port = await loop.create_datagram_endpoint(
-                partial(_Port, self, outgoing), local_addr=(self._host, 0)
-            )
+            _, port = await loop.create_datagram_endpoint(partial(_Port, self, outgoing), local_addr=(self._host, 0))
             self._ports.append(port)
 
     def close(self) -> None:
@@ -169,6 +169,7 @@ class Relay:
         at_s = None if self.blocked or direction.lost() else direction.leaves_at_s(len(data) + IP_UDP_BYTES, now_s)
         if at_s is None:
             direction.count.lost += 1
+            direction.count.lost_rtp += count_kind(data) == "rtp"
         elif at_s <= now_s:
             self._deliver(way, data)
         else:

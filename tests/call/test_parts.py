@@ -3,6 +3,7 @@
 import asyncio
 import time
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ from av import AudioFrame
 from call.compare import RTP_OVERHEAD_BYTES, H264Cost
 from call.options import CALL_FPS
 from call.pace import PACES, Load, PaceControl
-from call.sound import FRAME_SAMPLES, MicrophoneCoder, PageSound
+from call.sound import FRAME_SAMPLES, Microphone, PageSound
 from talkcodec.bitstream import SoundClock
+from talkcodec.bitstream.opus_padding import EMPTY_PACKET
+from talkcodec.media import OpusDecoder, read_sound
 from talkcodec.media.marks import draw_keypoints, mark_generated
-from talkcodec.peer.sound import OutgoingSound
+from talkcodec.peer.sound import OutgoingSound, SoundConfig
+from talkcodec.sample import sample_path
 from talkcodec.types import Motion
 
 
@@ -108,29 +112,78 @@ def tone(number: int, level: float = 8000.0) -> AudioFrame:
     return frame
 
 
-def test_the_microphone_is_coded_at_a_voice_rate_and_silence_is_left_out() -> None:
-    coder = MicrophoneCoder()
-    spoken = [packet for number in range(100) for packet in coder.encode(tone(number), number * 0.02)]
-    assert 95 <= len(spoken) <= 101
-    assert 8_000 < sum(len(data) for _, data in spoken) * 8 / 2 < 24_000
-    coder = MicrophoneCoder()
-    silent = [packet for number in range(200) for packet in coder.encode(tone(number, 0.0), number * 0.02)]
+def test_the_microphone_is_mixed_down_and_silence_is_left_out() -> None:
+    microphone = Microphone()
+    spoken = [block for number in range(100) for block in microphone.blocks(tone(number), number * 0.02)]
+    assert 95 <= len(spoken) <= 100
+    assert all(samples.shape == (FRAME_SAMPLES,) and samples.dtype == np.int16 for _, samples in spoken)
+    assert np.abs(spoken[50][1]).max() == pytest.approx(8000, rel=0.02)
+    microphone = Microphone()
+    silent = [block for number in range(200) for block in microphone.blocks(tone(number, 0.0), number * 0.02)]
     assert len(silent) <= 16
-    assert coder.encode(tone(1), 9.0), "speech after silence is sent at once"
+    assert microphone.blocks(tone(1), 9.0), "speech after silence is sent at once"
+
+
+def block(number: int) -> np.ndarray:
+    return tone(number).to_ndarray().reshape(-1)[::2].copy()
 
 
 async def test_packets_keep_their_place_in_time_over_a_pause_and_the_clock_is_told() -> None:
     track, told = OutgoingSound(), []
-    track.push(b"before the call", 1.0)
+    track.push(block(0), 1.0)
     track.start(told.append)
     for number in range(3):
-        track.push(b"x", 5.0 + 0.02 * number)
-    track.push(b"y", 9.0)
-    positions = [(await track.recv()).pts for _ in range(4)]
-    assert positions == [0, 960, 1920, 4 * 48_000]
-    assert told == [SoundClock(0, 450_000), SoundClock(4 * 48_000, 810_000)]
+        track.push(block(number), 5.0 + 0.02 * number)
+    track.push(block(3), 9.0)
+    packets = [await track.recv() for _ in range(4)]
+    assert [packet.pts for packet in packets] == [0, 960, 1920, 4 * 48_000]
+    assert all(len(bytes(packet)) > 8 for packet in packets)
+    assert told == [SoundClock(312, 450_000), SoundClock(4 * 48_000 + 312, 810_000)]
     track.keep_alive()
     assert len(told) == 2, "said less than five seconds ago"
+    track.stop()
+
+
+async def test_the_voice_changes_its_rate_and_frame_without_a_click() -> None:
+    track = OutgoingSound(SoundConfig(24_000, 20))
+    track.start(lambda clock: None)
+    spoken = [block.samples.reshape(-1) for block in islice(read_sound(sample_path()), 50, 194)]
+    packets, heard, decoder = [], [], OpusDecoder()
+    configs = (SoundConfig(24_000, 20), SoundConfig(6_000, 60), SoundConfig(6_000, 120), SoundConfig(16_000, 40))
+    for number, samples in enumerate(spoken):
+        track.code(configs[number // 36])
+        track.push(samples, number * 0.02)
+        while track._packets:
+            packet = await track.recv()
+            packets.append((track.config.frame_ms, len(bytes(packet)), packet.pts))
+            heard.append(decoder.decode(bytes(packet)))
+    assert [pts for _, _, pts in packets] == sorted({pts for _, _, pts in packets})
+    assert sum(size for frame, size, _ in packets if frame == 60) < 0.5 * sum(s for f, s, _ in packets if f == 20)
+    out, truth = np.concatenate(heard).astype(int), np.concatenate(spoken).astype(int)
+    assert len(out) == len(truth)
+    for switch in (36, 72, 108):
+        near = slice(switch * 960 - 480, switch * 960 + 1440)
+        assert np.abs(np.diff(out[near])).max() < 2 * np.abs(np.diff(truth[near])).max() + 100, "a click is a step"
+    track.stop()
+
+
+async def test_messages_find_a_packet_when_nobody_speaks() -> None:
+    dressed = []
+
+    def dress(packet: bytes) -> bytes:
+        dressed.append(packet)
+        return packet
+
+    track = OutgoingSound(SoundConfig(6_000, 20), dress)
+    track.start(lambda clock: None)
+    track.push(block(0), 5.0)
+    first = await track.recv()
+    track.carry()
+    empty = await asyncio.wait_for(track.recv(), 2.0)
+    assert dressed[1] == bytes(empty) == EMPTY_PACKET
+    assert empty.pts > first.pts
+    track.push(block(1), 5.1)
+    assert (await track.recv()).pts > empty.pts
     track.stop()
 
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +206,7 @@ def test_an_interrupted_encode_says_what_is_kept(clip: Path, tmp_path: Path, mon
 def test_help_teaches_and_wrong_use_ends_with_2() -> None:
     code, said, _ = run("encode", "--help")
     assert code == 0
-    assert "Examples: talkcodec encode" in said
+    assert "Examples:\n  talkcodec encode" in said
     assert run("encode")[0] == 2
     assert run("--version")[1].startswith("talkcodec ")
 
@@ -221,10 +223,79 @@ def test_missing_file_wrong_suffix_missing_folder(clip: Path, tmp_path: Path) ->
     assert "folder" in fails("encode", clip, tmp_path / "none" / "o.tkc", "--model", MODEL)
     assert "cannot read" in fails("decode", tmp_path / "no.tkc", tmp_path / "o.mp4")
     assert "cannot read" in fails("info", tmp_path / "no.tkc")
-    assert "still_quality is 101" in fails("encode", clip, tmp_path / "o.tkc", "--quality", 101)
+    code, _, said = run("encode", clip, tmp_path / "o.tkc", "--quality", 101)
+    assert code == 2
+    assert "Invalid value for '--quality'" in said
     assert "no model" in fails("encode", clip, tmp_path / "o.tkc", "--model", "nosuch")
     for kbps in ("nan", -5):
         assert "--audio-kbps" in fails("encode", clip, tmp_path / "o.tkc", "--audio-kbps", kbps)
+
+
+@pytest.mark.parametrize("command", ["encode", "decode", "animate"])
+def test_nothing_is_overwritten_unless_it_is_said(
+    clip: Path, recording: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / ("o.tkc" if command == "encode" else "o.mp4")
+    out.write_bytes(b"mine")
+    inputs = {"encode": [clip], "decode": [recording], "animate": [clip, clip]}[command]
+    code, _, said = run(command, *inputs, out)
+    assert (code, said) == (2, f"talkcodec: {out} is there already: --force overwrites it\n")
+    monkeypatch.setattr("talkcodec.cli.common.at_terminal", lambda: True)
+    for answer in (False, True):
+        monkeypatch.setattr("typer.confirm", lambda *_, answer=answer, **__: answer)
+        monkeypatch.setattr("talkcodec.cli." + command + ".open_model", _asked_for)
+        if command == "decode":
+            monkeypatch.setattr("talkcodec.convert.decode_recording", _asked_for)
+        assert run(command, *inputs, out)[0] == (7 if answer else 1)
+    assert out.read_bytes() == b"mine"
+
+
+def _asked_for(*_: object, **__: object) -> None:
+    """In the place of the work itself: it would begin now."""
+    raise SystemExit(7)
+
+
+def test_force_overwrites_and_json_says_what_came_out(clip: Path, tmp_path: Path) -> None:
+    coded, film = tmp_path / "o.tkc", tmp_path / "o.mp4"
+    for path in (coded, film):
+        path.write_bytes(b"old")
+    done = json.loads(run("encode", clip, coded, "--model", MODEL, "--force", "--json")[1])
+    assert done["frames"] == 25
+    assert done["rung"] == "motion"
+    assert done["file_bytes"] == coded.stat().st_size
+    assert done["picture_kbps"] == pytest.approx(8e-3 * (done["file_bytes"] - done["audio_bytes"]), rel=0.01)
+    assert json.loads(run("decode", coded, film, "--force", "--json")[1])["frames"] == 25
+    shown = json.loads(run("info", coded, "--json")[1])
+    assert shown["classes"]["motion"]["units"] == 25
+    assert shown["classes"]["motion"]["bytes"] == done["motion_bytes"]
+    assert sum(shown["picture_bytes_each_second"]) == done["motion_bytes"] + done["keyframe_bytes"]
+    parts = [row["bytes"] for name, row in shown["classes"].items() if name != "all"]
+    assert sum(parts) == shown["bytes"] == done["file_bytes"]
+    coded.write_bytes(coded.read_bytes()[:-20])
+    code, said, _ = run("info", coded, "--json")
+    assert code == 1
+    assert json.loads(said)["problem"]
+
+
+def test_models_as_json() -> None:
+    listed = json.loads(run("model", "list", "--json")[1])
+    assert [model["name"] for model in listed if model["default"]] == ["lite-256"]
+    assert all(len(model["hash"]) == 64 and model["bytes"] > 100_000 for model in listed)
+    tiny = json.loads(run("model", "info", MODEL, "--json")[1])
+    assert tiny["config"]["picture_size"] == 64
+    assert tiny["file"] is None
+
+
+def test_columns_and_axis_of_info_name_their_units(recording: Path) -> None:
+    said = run("info", recording)[1]
+    assert "class       units     bytes   share    kbit/s  median B   max B" in said
+    assert re.search(r"picture: a bar a second from 0 to 1 s, as high as 0 to \d+\.\d kbit/s\n\|█\|\n$", said)
+
+
+def test_every_command_of_the_list_fits_its_line() -> None:
+    for group in ([], ["model"], ["eval"]):
+        said = run(*group, "--help")[1]
+        assert not [line for line in said.splitlines() if line.endswith("...") and not line.startswith("Usage")]
 
 
 def test_output_that_is_the_input_is_refused(clip: Path) -> None:

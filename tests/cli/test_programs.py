@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from talkcodec.cli.app import app
 from talkcodec.codec import EncoderConfig
 from talkcodec.command.exits import ExitCode, exit_code_of, tell
-from talkcodec.command.options import encoder_config, rate_config, threads_for
+from talkcodec.command.options import DEFAULT_BUDGET_KBPS, encoder_config, rate_config, threads_for
 from talkcodec.errors import (
     BitstreamError,
     BusyError,
@@ -64,7 +64,7 @@ def test_output_that_nothing_more_goes_into_is_one_sentence() -> None:
 def test_help_shows_the_defaults_of_the_configurations(command: str) -> None:
     said = CliRunner().invoke(app, [command, "--help"]).output
     rows = re.split(r"\s--(?=[a-z])", " ".join(said.split()))
-    shown = {row.split()[0]: found[1] for row in rows if (found := re.search(r"\[default: ([^\]]+)\]", row))}
+    shown = {row.split()[0]: found[1] for row in rows if (found := re.search(r"\[default: ([^\];]+)", row))}
     config = EncoderConfig()
     assert shown["quality"] == str(config.still_quality)
     assert shown["keypoint-step"] == str(config.steps.keypoint_step)
@@ -72,7 +72,7 @@ def test_help_shows_the_defaults_of_the_configurations(command: str) -> None:
     assert shown["refresh-l1"] == str(config.refresh_l1)
     assert shown["still"] == config.still
     if command != "encode":
-        assert shown["budget"] == str(RateConfig().budget_bps)
+        assert shown["budget"] == str(DEFAULT_BUDGET_KBPS)
         assert shown["added-delay"] == str(RateConfig().max_added_delay_ms)
 
 
@@ -82,9 +82,9 @@ def test_options_become_configurations() -> None:
     )
     assert (made.steps.keypoint_step, made.steps.jacobian_step) == (16, 64)
     assert (made.still, made.still_quality, made.keyframe_interval_s, made.refresh_l1) == ("webp", 30, None, None)
-    assert rate_config(budget=9000, bundle=2, motion_fps=0, added_delay=40).budget_bps == 9000
+    assert rate_config(bundle=2, motion_fps=0, added_delay=40).max_added_delay_ms == 40
     with pytest.raises(ConfigError, match="bundle"):
-        rate_config(budget=9000, bundle=9, motion_fps=0, added_delay=40)
+        rate_config(bundle=9, motion_fps=0, added_delay=40)
 
 
 def test_threads_follow_what_an_end_has_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,9 @@ def test_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "code", "words"),
     [
         (["send", "http://127.0.0.1:9/whip", "--source", "nothing.mp4"], 1, "does not exist"),
-        (["send", "http://127.0.0.1:9/whip", "--source", "sample", "--refresh-l1", "-3"], 2, "refresh_l1 is -3"),
+        (["send", "http://127.0.0.1:9/whip", "--source", "sample", "--still", "gif"], 2, "still is 'gif'"),
+        (["send", "http://127.0.0.1:9/whip", "--source", "camera:99"], 1, "camera 99 cannot be opened"),
+        (["receive", "--sink", "none", "--model", "nope"], 1, "no model 'nope'"),
         (["receive", "--ice-server", "nonsense"], 2, "--ice-server"),
         (["receive", "--sink", "film.avi", "--model", "untrained:tiny"], 2, "--sink"),
         (["call", "not-a-link"], 2, "copy all of it"),

@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from eval.ablation import ablation_table, switches
-from eval.cli import app
+from eval.cli import app, main
 from eval.instruments import find
 from eval.rows import load_rows
-from talkcodec.errors import ModelError, TalkcodecError
+from talkcodec.errors import ModelError, TalkcodecError, UsageError
 
 BLIND = ["--landmarks", "none", "--identity", "none"]
 
@@ -63,6 +63,29 @@ def test_an_instrument_that_was_asked_for_and_is_missing_is_an_error(video, tmp_
 def test_addresses_are_whole_when_piped(monkeypatch, tmp_path):
     monkeypatch.setattr(find, "_DEFAULT_FOLDERS", (tmp_path / "nowhere",))
     assert "get it from github.com/ShiqiYu/libfacedetection.train (Apache-2.0), then --models DIR" in call("models")
+
+
+def test_without_the_extra_one_sentence_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"needs matplotlib and scipy: pip install 'talkcodec\[eval\]'"):
+        call("models")
+
+
+def test_instruments_as_json(monkeypatch, tmp_path):
+    monkeypatch.setattr(find, "_DEFAULT_FOLDERS", (tmp_path / "nowhere",))
+    rows = {row["name"]: row for row in json.loads(call("models", "--json"))}
+    assert rows["mobilefacenet.onnx"]["measures"] == "AED"
+    assert not rows["mobilefacenet.onnx"]["usable"]
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["rd", "nothing.mp4", "-o", "r.jsonl"], 1), (["report", "r"], 2)])
+def test_errors_end_as_in_every_program(arguments, code, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["eval", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err.splitlines()[-1].startswith("talkcodec: ")
 
 
 def test_ablation_gives_differences_to_the_default(video, tmp_path):

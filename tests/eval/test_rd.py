@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eval.points import parse_points
+from eval.points import make_point, parse_points
 from eval.rd import Job, RunConfig, measure, pending_jobs, run
 from eval.rows import append_row, load_rows
+from eval.subject import restoration_sha256
 from talkcodec.errors import UsageError
+from talkcodec.model.files import read_label
 
 BLIND = RunConfig(size=64, landmarks="none", identity="none")
 POINTS = parse_points(["copy:quality=-1", "x264:crf=40", "talkcodec:model=untrained:tiny"])
@@ -64,6 +66,20 @@ def test_failed_rows_and_rows_of_other_weights_run_again(video, tmp_path):
     assert pending_jobs([video], POINTS, results) == [Job(video, point) for point in POINTS[:2]]
     results.write_text(results.read_text().replace(row.model_sha256, "0" * 64))
     assert Job(video, POINTS[2]) in pending_jobs([video], POINTS, results)
+
+
+def test_rows_name_the_weights_that_restore_and_run_again_with_others(video, tmp_path, monkeypatch):
+    results = tmp_path / "results.jsonl"
+    point = make_point("talkcodec", model="untrained:tiny", rung="hybrid", base=32, fps=12.5, level=10)
+    assert restoration_sha256(point) == "", "none at that size"
+    monkeypatch.setattr("eval.subject.restoration_for", lambda size: "restore-256")
+    row = next(run([Job(video, point)], BLIND, results))
+    assert row.error == ""
+    assert row.restoration_sha256 == read_label("restore-256").hash.hex()
+    assert restoration_sha256(make_point("talkcodec", model="untrained:tiny")) == "", "the motion rung restores nothing"
+    assert pending_jobs([video], [point], results) == []
+    results.write_text(results.read_text().replace(row.restoration_sha256, ""))  # as rows were before
+    assert pending_jobs([video], [point], results) == [Job(video, point)]
 
 
 def test_rows_without_an_instrument_that_is_there_now_run_again(video, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 
 from talkcodec.codec import CroppedPicture
 from talkcodec.model.config import ModelConfig
-from talkcodec.types import Crop, Drive, Motion, Picture
+from talkcodec.types import Crop, Drive, FloatArray, Motion, Picture
 
 SIZE = 64
 KEYPOINTS = 3
@@ -15,7 +15,7 @@ KEYPOINTS = 3
 @dataclass(frozen=True)
 class FakeReference:
     picture: Picture
-    motion: Motion
+    motion: Motion | None
 
 
 class FakeEngine:
@@ -32,10 +32,16 @@ class FakeEngine:
         keypoints = np.stack([mean, -mean], axis=1).astype(np.float32)
         return Motion(keypoints, np.tile(np.eye(2, dtype=np.float32), (KEYPOINTS, 1, 1)))
 
-    def encode_reference(self, picture: Picture, motion: Motion) -> FakeReference:
+    def encode_reference(self, picture: Picture, motion: Motion | None) -> FakeReference:
         return FakeReference(picture, motion)
 
+    def find_flow(self, reference: FakeReference, base: Picture) -> FloatArray:
+        return np.zeros((2, SIZE // 2, SIZE // 2), np.float32)
+
     def generate(self, reference: FakeReference, drive: Drive) -> Picture:
+        if drive.base is not None:
+            mean = drive.base.picture.reshape(-1, 3).mean(axis=0)
+            return np.ascontiguousarray(np.broadcast_to(mean.astype(np.uint8), (SIZE, SIZE, 3)))
         colour = np.clip((drive.motion.keypoints[:, 0] + 1) * 127.5, 0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.broadcast_to(colour, (SIZE, SIZE, 3)))
 

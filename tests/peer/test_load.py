@@ -14,12 +14,13 @@ class EverySecond:
     """As if generating were slow."""
 
     every = 2
+    light = False
 
     def __init__(self, period_ticks: int) -> None:
         self.period_ticks = period_ticks
         self.works: list[tuple[float, float]] = []
 
-    def worked(self, work_ms: float, now_ms: float) -> int:
+    def worked(self, work_ms: float, now_ms: float, cheaper: bool = False) -> int:
         self.works.append((work_ms, now_ms))
         return self.every
 

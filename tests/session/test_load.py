@@ -145,3 +145,65 @@ def test_without_frames_nothing_changes() -> None:
     assert [load.worked(60.0, end_ms) for end_ms in ends_ms][-2:] == [2, 2]
     load.worked(20.0, 100_000.0)
     assert load.every == 2, "a pause says nothing about the machine"
+
+
+@dataclass
+class TwoWays(Machine):
+    """A machine that can make each frame in a cheaper way too: in `light_ms`."""
+
+    light_ms: float = 10.0
+    lights: list[tuple[float, bool]] = field(default_factory=lambda: [(0, False)])
+
+    def __post_init__(self) -> None:
+        dear, control = self.work_ms, self.load.worked
+        self.work_ms = lambda now: self.light_ms if self.load.light else dear(now)
+
+        def worked(work_ms: float, now_ms: float) -> int:
+            every = control(work_ms, now_ms, cheaper=True)
+            if self.load.light != self.lights[-1][1]:
+                self.lights.append((now_ms, self.load.light))
+            return every
+
+        self.load.worked = worked  # type: ignore[method-assign, assignment]
+
+
+def test_frames_that_take_far_too_long_are_made_the_cheaper_way_and_all_of_them() -> None:
+    machine = TwoWays(lambda now: 140).run(8)
+    assert machine.lights[1][0] < 1500
+    assert machine.fps(2, 8) == pytest.approx(25, abs=0.2)
+    assert machine.worst_latency_ms(3) <= 12
+
+
+def test_where_fewer_frames_are_enough_none_is_made_the_cheaper_way() -> None:
+    for work_ms in (30, 60, 95):
+        machine = TwoWays(lambda now, work_ms=work_ms: work_ms).run(20)  # type: ignore[misc]
+        assert machine.lights == [(0, False)]
+
+
+def test_the_cheaper_way_is_left_when_the_machine_is_free_and_never_on_the_way_to_a_cadence() -> None:
+    machine = TwoWays(lambda now: 140 if now < 10_000 else 20).run(40)
+    assert not machine.load.light
+    assert machine.fps(35, 40) == pytest.approx(25, abs=0.2)
+
+
+def test_the_dear_way_is_tried_more_and_more_seldom() -> None:
+    machine = TwoWays(lambda now: 140).run(200)
+    tried = [at for at, light in machine.lights if not light][1:]
+    assert len(tried) <= 6
+    assert np.all(np.diff(np.diff(tried)) > -100), "never sooner than the time before"
+    assert machine.fps(20, 200) > 23
+
+
+def test_a_cheaper_way_that_is_too_slow_as_well_shows_fewer_frames() -> None:
+    machine = TwoWays(lambda now: 300, light_ms=60.0).run(8)
+    assert machine.load.light
+    assert machine.fps(4, 8) == pytest.approx(12.5, abs=0.3)
+
+
+def test_the_cheaper_way_ends_with_the_frames_that_have_one() -> None:
+    load = LoadControl(PERIOD)
+    for index in range(1, 14):
+        load.worked(140.0, 140.0 * index, cheaper=True)
+    assert load.light
+    load.worked(20.0, 10_000.0, cheaper=False)
+    assert not load.light

@@ -10,20 +10,27 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+from base_simulation import BaseCall
 from hypothesis import example, given
 from hypothesis import strategies as st
 from simulation import HELLO, Call, keyframe_unit, state_at
 
 from talkcodec.bitstream import (
     AudioFormat,
+    BasePicture,
+    BaseRequest,
+    BaseStart,
     BundledUnit,
+    BundlePiece,
     Bye,
     Hello,
     KeyframeAck,
     KeyframePiece,
     KeyframeRequest,
     KeyframeUnit,
+    Layer,
     Message,
     MotionBundle,
     ReceiverReport,
@@ -42,8 +49,10 @@ from talkcodec.coding import AccessUnit, HeldReferences, UnitReader, UnitWriter,
 from talkcodec.errors import MismatchError, PeerError
 from talkcodec.peer.link import Link
 from talkcodec.session import Limits, PlayoutConfig, Receiver, Sender
+from talkcodec.session.base_order import BaseOrder
 from talkcodec.transport.impairment import Impairment
 from talkcodec.transport.simulated import SimulatedNetwork, SimulatedTransport
+from talkcodec.types import Base, Crop, Drive
 from tests.bitstream.test_fuzz import mutated
 
 FILE_HELLO = replace(HELLO, time_base=TimeBase(ticks=30, bits=32))
@@ -59,6 +68,10 @@ def corpus() -> list[bytes]:
     deliver = call.send
     call.send = lambda end, data, delivery: (seen.append(data), deliver(end, data, delivery))  # type: ignore[method-assign]
     call.run(6)
+    base = BaseCall(weather, Impairment(loss=0.1, delay_ms=10), noise=60)
+    deliver_base = base.send
+    base.send = lambda end, data, delivery: (seen.append(data), deliver_base(end, data, delivery))  # type: ignore[method-assign]
+    base.run(4)
     others = (HELLO, SoundClock(0, 0), Bye(0, "done"), KeyframeRequest(1), KeyframePiece(3, 1, 2, b"x"))
     return seen + [serialize(message) for message in others]
 
@@ -72,7 +85,16 @@ def invented(rng: random.Random) -> Message:
     """Well-formed, with fields near what is live, or anywhere."""
     sequence = rng.choice([0, 1, 2, 65535, 65534, rng.randrange(300), rng.randrange(65536)])
     number = rng.choice([0, 1, 2, 255, rng.randrange(256)])
-    kind = rng.randrange(6)
+    kind = rng.randrange(9)
+    if kind == 6:
+        return BaseRequest(sequence)
+    if kind == 7:
+        count = rng.choice([2, 2, 3, 64])
+        return BundlePiece(sequence, rng.randrange(count), count, rng.randbytes(rng.choice([1, 30, 1100])))
+    if kind == 8:
+        payloads = [rng.randbytes(rng.choice([2, 10, 40])) for _ in range(rng.randint(1, 4))]
+        bases = [BundledUnit(rng.randrange(9000) if n else 0, data, Layer.BASE) for n, data in enumerate(payloads)]
+        return MotionBundle(number, sequence, rng.randrange(2**16), tuple(bases))
     if kind == 0:
         return KeyframeAck(number)
     if kind == 1:
@@ -123,7 +145,7 @@ class Receiving(Machine):
         self.session: Receiver[int] = Receiver(HELLO, self.held, PlayoutConfig())
 
     def take(self, message: Message) -> None:
-        if isinstance(message, KeyframePiece | MotionBundle):
+        if isinstance(message, KeyframePiece | MotionBundle | BundlePiece):
             self.session.receive(message, self.now_ms)
 
     def step(self) -> None:
@@ -134,7 +156,14 @@ class Receiving(Machine):
                     self.session.reference_ready(unit, unit.reference_id)
                 else:
                     self.session.reference_failed(self.now_ms)
+            while (item := self.session.next_base()) is not None:
+                if self.rng.random() < 0.8:
+                    base = Base(np.zeros((16, 16, 3), np.float32), np.zeros((2, 2, 2), np.float32))
+                    self.session.base_ready(item, item.unit.reference_id, Drive(base=base), self.now_ms)
+                else:
+                    self.session.base_failed(item, self.now_ms)
         self.session.due(self.now_ms)
+        assert self.session.base_waiting <= BaseOrder.LIMIT + LIMITS.base_units
         for out in self.session.poll(self.now_ms):
             assert parse(serialize(out.message)) == out.message
         assert self.session.jitter_buffer.buffered <= PlayoutConfig().units
@@ -150,10 +179,10 @@ class Sending(Machine):
         self.held: HeldReferences[int] = HeldReferences(4)
         self.session = Sender(HELLO, self.held)
         self.states = [state_at(number / 25) for number in range(50)]
-        self.next, self.frame = 0, 0
+        self.next, self.frame, self.number = 0, 0, 0
 
     def take(self, message: Message) -> None:
-        if isinstance(message, KeyframeAck | KeyframeRequest | ReceiverReport):
+        if isinstance(message, KeyframeAck | KeyframeRequest | BaseRequest | ReceiverReport):
             self.session.receive(message, self.now_ms)
 
     def step(self) -> None:
@@ -167,7 +196,14 @@ class Sending(Machine):
         timestamp = round(self.now_ms * 90) & U32
         if unit is not None or self.session.wants_motion(timestamp):
             current = self.held.newest if self.held.newest is not None else (self.next - 1) & 0xFF
-            self.session.offer(AccessUnit(timestamp, current, state, unit), self.now_ms)
+            base = None
+            if self.rng.random() < 0.5:
+                self.number = (self.number + 1) % 128
+                wanted = self.session.base_start_wanted
+                start = BaseStart(1, Crop(0, 0, 64)) if wanted and self.rng.random() < 0.8 else None
+                base = BasePicture(self.number, bytes(self.rng.choice([20, 500, 3000])), start)
+            self.session.repeat = self.rng.random() < 0.5
+            self.session.offer(AccessUnit(timestamp, current, state, unit, base), self.now_ms)
         buffered = self.rng.choice([0, 0, 0, 5000])
         for out in self.session.poll(self.now_ms, buffered, buffered):
             assert parse(serialize(out.message)) == out.message
@@ -251,7 +287,8 @@ async def fire_at_links(seeds: list[bytes], count: int, seed: int) -> int:
 def recorded(rng: random.Random) -> tuple[bytes, int]:
     """A recording with its records in a foolish order, their fields valid, wild or damaged; and how many it has."""
     file = io.BytesIO()
-    recording = RecordingWriter(file, RecordingHeader(FILE_HELLO, frame_ticks=3600, audio=AudioFormat()))
+    header = RecordingHeader(FILE_HELLO, frame_ticks=3600, audio=AudioFormat(), layers=tuple(Layer))
+    recording = RecordingWriter(file, header)
     held: HeldReferences[int] = HeldReferences()
     writer, records, timestamp = UnitWriter(FILE_HELLO, held), 0, rng.choice([0, 2**32 - 9000, 2**40])
     for _ in range(rng.choice([1, 10, 60])):

@@ -35,9 +35,7 @@ def speech(number: int = 0) -> bytes:
     return bytes([8, number % 256]) + b"sound"
 
 
-@given(
-    st.lists(st.binary(min_size=1, max_size=LARGEST_MESSAGE), max_size=12), st.integers(LEAST_ROOM, 500)
-)
+@given(st.lists(st.binary(min_size=1, max_size=LARGEST_MESSAGE), max_size=12), st.integers(LEAST_ROOM, 500))
 def test_all_messages_arrive_in_order(messages: list[bytes], room: int) -> None:
     packer, unpacker, out = MessagePacker(largest_queue=100_000), MessageUnpacker(), []
     for message in messages:

@@ -12,16 +12,20 @@ __all__ = ["RestorationLosses", "RestorationStage", "RestorationTraining", "rest
 
 @dataclass(frozen=True, slots=True)
 class RestorationLosses:
-    """Weight of each term, 0 leaves it out; face_focus: how much more eyes and mouth count in pixels and structure."""
+    """Weight of each term, 0 leaves it out; face_focus: how much more eyes and mouth count in pixels and structure.
+
+    identity: of the distance between face features, on at most `FACES` samples a step and process.
+    """
 
     pixels: float = 10.0
     structure: float = 1.5
     gradient: float = 2.0
     warp: float = 1.0
     face_focus: float = 3.0
+    identity: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.pixels, self.structure, self.gradient, self.warp, self.face_focus) < 0 or not self.pixels:
+        if min(asdict(self).values()) < 0 or not self.pixels:
             raise ConfigError(f"losses: pixels must be above 0, no weight below; got {self}")
 
 
@@ -89,7 +93,12 @@ class RestorationTraining:
     @property
     def needs_landmarks(self) -> bool:
         """Whether the losses of some stage look at landmarks."""
-        return any(stage.losses.face_focus for stage in self.stages)
+        return any(stage.losses.face_focus for stage in self.stages) or self.needs_features
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether the losses of some stage look at face features."""
+        return any(stage.losses.identity for stage in self.stages)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary, stored with the weights."""

@@ -7,20 +7,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from talkcodec.model.restoration import Prepared, RestorationNetwork, Window
+from talkcodec.training.face_features import FaceFeatures
 from talkcodec.training.landmarks import EXPRESSIVE
 from talkcodec.training.losses import face_focus, gradient
 from talkcodec.training.restoration.config import RestorationLosses
 from talkcodec.training.restoration.samples import Batch
 
-__all__ = ["RestorationObjective", "pictures_to_tensor", "structure"]
+__all__ = ["FACES", "RestorationObjective", "pictures_to_tensor", "structure"]
+
+
+FACES = 3
+"""Samples whose face features are compared: the recognition network costs as much as the restoration."""
 
 
 class RestorationObjective(nn.Module):
     """One batch -> the weighted terms."""
 
-    def __init__(self, network: RestorationNetwork) -> None:
+    def __init__(self, network: RestorationNetwork, features: FaceFeatures | None = None) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.features = network, features
 
     def forward(self, batch: Batch, losses: RestorationLosses) -> dict[str, Tensor]:
         parts, device = batch.parts, next(self.network.parameters()).device
@@ -48,7 +53,18 @@ class RestorationObjective(nn.Module):
         if losses.warp:
             sure = result.mask.detach().float() * focus
             terms["warp"] = losses.warp * (sure * (result.warped.float() - targets).abs()).mean()
+        if losses.identity and self.features is not None:
+            chosen = _whole_faces(landmarks)
+            if len(chosen):
+                faces = (t[chosen] for t in (result.picture, targets, landmarks))
+                terms["identity"] = losses.identity * len(chosen) / FACES * self.features(*faces)
         return terms
+
+
+def _whole_faces(landmarks: Tensor) -> Tensor:
+    """Numbers of the first `FACES` samples whose eyes and mouth lie in their part."""
+    inside = (landmarks[:, EXPRESSIVE].abs() <= 1).all(2).all(1)  # NaN is not
+    return inside.nonzero()[:FACES, 0]
 
 
 def structure(prediction: Tensor, target: Tensor, weights: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from talkcodec.errors import ConfigError
 from talkcodec.model.restoration import RestorationNetwork
 from talkcodec.training.data import Clip
+from talkcodec.training.face_features import FaceFeatures
 from talkcodec.training.loop import Loop
 from talkcodec.training.restoration.config import RestorationStage, RestorationTraining
 from talkcodec.training.restoration.objective import RestorationObjective
@@ -29,18 +30,28 @@ class RestorationTrainer(Loop[RestorationStage]):
     network: RestorationNetwork
     average: RestorationNetwork
 
-    def __init__(self, config: RestorationTraining, clips: list[CodedClip], validation: list[Clip], out: Path) -> None:
+    def __init__(
+        self,
+        config: RestorationTraining,
+        clips: list[CodedClip],
+        validation: list[Clip],
+        out: Path,
+        features: FaceFeatures | None = None,
+    ) -> None:
         super().__init__(config, config.stages, out)
         self.config = config
         if config.needs_landmarks and all(clip.clip.landmarks is None for clip in clips):
-            raise ConfigError("face_focus needs landmarks: give --landmarks FILE, or set face_focus = 0")
+            raise ConfigError("face_focus and identity need landmarks: give --landmarks FILE, or set face_focus = 0")
+        if config.needs_features and features is None:
+            raise ConfigError("identity needs a recognition network: give --face-features FOLDER, or set identity = 0")
         self.network = RestorationNetwork(config.model).to(self.device)
         self.average = RestorationNetwork(config.model).to(self.device).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
         for parameter in self.network.parameters():  # a third quicker on CPUs than rows of channels
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        self.objective: nn.Module = RestorationObjective(self.network)
+        known = None if features is None else features.to(self.device)
+        self.objective: nn.Module = RestorationObjective(self.network, known)
         if self.world > 1:
             self.objective = DistributedDataParallel(self.objective, device_ids=[self.local] if self.cuda else None)
         self.optimizer = torch.optim.Adam(self.network.parameters(), betas=(0.9, 0.99))

@@ -1,0 +1,117 @@
+"""What a call's budget buys, and how the network's share of it falls and climbs."""
+
+import random
+
+import pytest
+
+from talkcodec.errors import ConfigError
+from talkcodec.session.budget import BESIDE_BPS, LEAST_PICTURE_BPS, CallBudget
+from talkcodec.session.rate import Feedback, RateConfig, RateControl
+from talkcodec.types import WireCost
+
+CARRIED = WireCost(message_overhead_bytes=4)
+
+
+@pytest.mark.parametrize("kbps", [12, 14, 17, 18, 20, 24, 32, 36, 48, 56, 64, 80, 120])
+def test_all_parts_together_are_the_budget(kbps: int) -> None:
+    plan = CallBudget(kbps * 1000).plan()
+    assert plan.sound_wire_bps + plan.picture_bps + BESIDE_BPS == pytest.approx(kbps * 1000, rel=1e-9)
+    assert plan.coded_bps < plan.picture_bps
+    assert plan.sound_bps >= 6000
+
+
+def test_the_voice_comes_first() -> None:
+    for kbps in (8, 9, 10, 11):
+        plan = CallBudget(kbps * 1000).plan()
+        assert (plan.sound_bps, plan.frame_ms, plan.picture_bps) == (6000, 120, LEAST_PICTURE_BPS)
+    assert CallBudget(20_000).plan().frame_ms == 60
+    assert CallBudget(100_000).plan().frame_ms == 20
+
+
+def test_more_budget_never_buys_a_worse_voice_or_a_later_one() -> None:
+    plans = [CallBudget(kbps * 1000).plan() for kbps in range(8, 120)]
+    assert [p.sound_bps for p in plans] == sorted(p.sound_bps for p in plans)
+    assert [-p.frame_ms for p in plans] == sorted(-p.frame_ms for p in plans)
+
+
+def test_without_sound_the_picture_has_it_all() -> None:
+    plan = CallBudget(20_000, sound=False).plan()
+    assert plan.picture_bps == 20_000 - BESIDE_BPS
+
+
+def test_loss_brings_repetition_where_it_is_affordable() -> None:
+    budget = CallBudget(24_000)
+    calm, lossy = budget.plan(), budget.plan(loss=0.05)
+    assert (calm.repeat, lossy.repeat) == (False, True)
+    assert lossy.coded_bps * 1.85 == pytest.approx(calm.coded_bps)
+    assert not CallBudget(12_000).plan(loss=0.05).repeat
+
+
+def test_what_is_no_budget() -> None:
+    for bps in (0, 7_999, 3_000_000, float("nan")):
+        with pytest.raises(ConfigError, match="budget"):
+            CallBudget(bps)
+
+
+def test_a_queue_takes_the_share_down_at_once_and_it_climbs_back() -> None:
+    asked: list[float] = []
+    rate = RateControl(RateConfig(), 25.0, CARRIED)
+    budget = CallBudget(20_000)
+
+    def allot(share: float) -> float:
+        asked.append(share)
+        return budget.plan(share).picture_bps
+
+    rate.allot(allot)
+    for _ in range(5):
+        rate.feedback(Feedback(0.0, 80.0))
+    assert rate.share == 1.0
+    rate.feedback(Feedback(0.0, 480.0))
+    assert rate.share == pytest.approx(0.7), "a queue of 400 ms is no chance"
+    for _ in range(20):
+        rate.feedback(Feedback(0.0, 900.0))
+    assert rate.share == pytest.approx(0.1)
+    for _ in range(60):
+        rate.feedback(Feedback(0.0, 80.0))
+    assert rate.share == 1.0
+    assert asked[-1] == 1.0
+
+
+@pytest.mark.parametrize("rtt_ms", [600.0, 80.0])
+def test_distance_jitter_and_random_loss_are_no_congestion(rtt_ms: float) -> None:
+    rate = RateControl(RateConfig(), 25.0, CARRIED)
+    rate.allot(lambda share: CallBudget(20_000).plan(share).picture_bps)
+    for number in range(100):
+        rate.feedback(Feedback(0.05 if number % 3 == 0 else 0.0, rtt_ms + 30.0 * (number % 2)))
+    assert rate.share == 1.0
+
+
+def test_reports_of_few_units_do_not_make_random_loss_of_5_percent_a_congestion() -> None:
+    """Eight units a report: one report in twenty says 25 % or more, and none says 5."""
+    for seed in range(20):
+        draw = random.Random(seed)
+        rate = RateControl(RateConfig(), 25.0, CARRIED)
+        shares = []
+        for _ in range(120):
+            lost = sum(draw.random() < 0.05 for _ in range(8))
+            rate.feedback(Feedback(lost / 8, 80.0, units=8))
+            shares.append(rate.share)
+        assert sum(shares) / len(shares) > 0.95
+
+
+def test_loss_of_a_fifth_is_one_in_short_reports_too() -> None:
+    draw = random.Random(1)
+    rate = RateControl(RateConfig(), 25.0, CARRIED)
+    for _ in range(30):
+        rate.feedback(Feedback(sum(draw.random() < 0.3 for _ in range(8)) / 8, 80.0, units=8))
+    assert rate.share < 0.5
+
+
+def test_waiting_for_packets_is_no_queue() -> None:
+    rate = RateControl(RateConfig(), 25.0, CARRIED)
+    rate.slack_ms = 240.0
+    for number in range(60):
+        rate.feedback(Feedback(0.0, 30.0 + 240.0 * (number % 3 > 0)))
+    assert rate.share == 1.0
+    rate.feedback(Feedback(0.0, 600.0))
+    assert rate.share == pytest.approx(0.7)
