@@ -137,7 +137,8 @@ def call(
     page_options = PageOptions(page_host, page_port, cert=page_cert, key_file=page_cert_key)
     guest = ["--model", model, "--engine", engine.value, "--carrier", carrier]
     guest += ["--threads", str(threads)] if threads else []
-    options = ProgramOptions(call_options, page_options if page else None, source, tuple(guest) if demo else None, open_page)
+    shown, invited = page_options if page else None, tuple(guest) if demo else None
+    options = ProgramOptions(call_options, shown, source, invited, open_page)
     loaded = open_model(model, engine, threads)
 
     async def run() -> ExitCode:
