@@ -8,9 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from call.options import CallOptions, Invitation
-from call.people import People
 from call.stage import Stage
-from call.summary import Summary, summarise
 from call.talk import Talk
 from talkcodec.errors import BusyError, ClosedError, MismatchError, RefusedError, TalkcodecError
 from talkcodec.peer.report import CallMeter, StatsFile
@@ -48,9 +46,7 @@ class Conversation:
         self._engine, self.options, self.stage = engine, options, stage
         self.call: Talk | None = None
         self.calls = 0
-        self.people = People()
-        self.since_s: float | None = None  # both people are there
-        self.summary: Summary | None = None
+        self.since_s: float | None = None
         self._phase = Phase.WAITING if options.invitation is None else Phase.CALLING
         self._reason = ""
         self._hanging_up = False
@@ -105,12 +101,8 @@ class Conversation:
             if call.peer.silent_s > self._silence_s:
                 return f"Bad network: nothing heard from your peer for {call.peer.silent_s:.0f} s. Still trying."
             return "Bad network: a part of what is sent gets lost. The picture is held together."
-        if self.phase is Phase.TALKING and call is not None:
-            who = self.people.peer_name or "your peer"
-            if not self.people.peer_here:
-                return f"Connected, but {who} is not at the page yet. Nothing is sent until then."
-            if call.peer.motionless_s > _SILENT_S:
-                return f"You are in a call. The camera of {who} is off."
+        if self.phase is Phase.TALKING and call is not None and call.peer.motionless_s > _SILENT_S:
+            return "You are connected. Your peer's camera is off."
         return {
             Phase.WAITING: "Waiting for your peer. Give them the link below.",
             Phase.CALLING: f"Calling your peer. {reason}".strip(),
@@ -168,11 +160,9 @@ class Conversation:
     async def _drop(self) -> None:
         call, self.call = self.call, None
         posted, self._posted = self._posted, None
-        if call is not None:
-            self.summary = await summarise(call.peer, self.since_s) or self.summary
-            self.people.parted()
-            await call.close()
         self.since_s = None
+        if call is not None:
+            await call.close()
         if posted is not None:
             await posted.delete()
         if self._whip is not None:
@@ -186,7 +176,7 @@ class Conversation:
         if self.call is not None:
             self.call.peer.give_way(self.options.takeover_s)
             await self._stop()
-        call = Talk(self._engine, self.options, self.stage, self.people.heard)
+        call = Talk(self._engine, self.options, self.stage)
         answer = await call.connection.answer(offer)
         self.call, self._phase, self._hanging_up = call, Phase.CONNECTING, False
         self._task = asyncio.create_task(self._answered(call))
@@ -224,9 +214,7 @@ class Conversation:
     async def _dial_once(self) -> tuple[Phase, str]:
         invitation = self.options.invitation
         assert invitation is not None
-        call = self.call = Talk(
-            self._engine, self.options, self.stage, self.people.heard
-        )  # whoever cancels this drops it
+        call = self.call = Talk(self._engine, self.options, self.stage)  # whoever cancels this drops it
         try:
             self._posted = await dial(call.connection, invitation.url, invitation.key, self.options.ca_file)
         except RefusedError as error:
@@ -269,14 +257,10 @@ class Conversation:
 
     async def _attend(self, call: Talk) -> None:
         await call.peer.agreed.wait()
-        self._phase, self.calls, self.since_s, self.summary = Phase.TALKING, self.calls + 1, None, None
-        self.people.met(call.peer.say)
+        self._phase, self.calls, self.since_s = Phase.TALKING, self.calls + 1, time.monotonic()
         self.look()
         meter = CallMeter()
         while True:
-            self.stage.wanted = self.people.peer_here
-            if self.since_s is None and self.people.here and self.people.peer_here:
-                self.since_s = time.monotonic()
             await asyncio.sleep(1.0)
             call.peer.keep_alive()
             self._stats.write(await meter.read(call.peer, self.phase.value))

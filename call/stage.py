@@ -76,8 +76,6 @@ class Stage:
         self.port: Port | None = None
         self.viewer: Viewer | None = None
         self.pace: Pace = PACES[0]
-        self.wanted = True
-        """Whether there is somebody to see and hear us."""
         self.frames_captured = 0
         self.frames_shown = 0
         self.captured_s = float("-inf")
@@ -91,7 +89,7 @@ class Stage:
         self.frames_captured += 1
         self.captured_s = captured_s
         port, period_s = self.port, 1 / CALL_FPS
-        if port is None or not self.switches.camera or not self.wanted:
+        if port is None or not self.switches.camera:
             return
         if captured_s - self._last_sent_s < (self.pace.every - 0.5) * period_s:
             return
@@ -100,7 +98,7 @@ class Stage:
 
     def hear(self, samples: SoundArray, captured_s: float) -> None:
         """20 ms of the microphone; dropped while it is off or there is no call."""
-        if self.port is not None and self.switches.microphone and self.wanted:
+        if self.port is not None and self.switches.microphone:
             self.port.push_sound(samples, captured_s)
 
     def show(self, played: PlayedPicture) -> None:

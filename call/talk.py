@@ -1,12 +1,10 @@
 """One call of the page: a peer in both directions between the stage and the network, and what H.264 would need."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from call.compare import H264Cost, WatchedCropper
 from call.options import CALL_FPS, CallOptions
 from call.stage import Stage
-from talkcodec.bitstream import Note
 from talkcodec.codec import FaceCropper
 from talkcodec.peer.peer import Peer, Receives, Sends
 from talkcodec.peer.webrtc import WebRtcConnection
@@ -22,13 +20,7 @@ CREATOR = "talkcodec call"
 class Talk:
     """A connection, the peer on it, and its place on the stage while the call lasts."""
 
-    def __init__(
-        self,
-        engine: "Engine",
-        options: CallOptions,
-        stage: Stage,
-        on_note: Callable[[Note], None] = lambda note: None,
-    ) -> None:
+    def __init__(self, engine: "Engine", options: CallOptions, stage: Stage) -> None:
         self._stage = stage
         size = engine.config.picture_size
         self.h264 = H264Cost(size, CALL_FPS) if options.compare else None
@@ -37,7 +29,7 @@ class Talk:
         self.peer = Peer(
             engine, self.connection, options.peer, creator=CREATOR,
             sends=Sends(CALL_FPS, sound=True, cropper=cropper, on_self=stage.show_self),
-            receives=Receives(stage.show, stage.play), on_agreed=self._agreed, on_note=on_note,
+            receives=Receives(stage.show, stage.play), on_agreed=self._agreed,
         )  # fmt: skip
 
     def _agreed(self) -> None:

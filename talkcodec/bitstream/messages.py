@@ -37,8 +37,6 @@ __all__ = [
     "Layer",
     "Message",
     "MotionBundle",
-    "Note",
-    "NoteKind",
     "ReceiverReport",
     "SoundClock",
     "parse",
@@ -55,7 +53,6 @@ MAX_BUNDLE_UNITS = 32
 MAX_BUNDLE_PIECES = 64
 REPORT_WINDOW = 64
 MAX_TEXT = 64
-MAX_NOTE = 500
 MAX_EXTRAS = 16
 
 _U8, _U16, _U32, _U64 = 0xFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
@@ -200,29 +197,9 @@ class BundlePiece:
     data: bytes
 
 
-class NoteKind(IntEnum):
-    """What a Note is about."""
-
-    PRESENCE = 0
-    """Text "1": a person is at the page; "": nobody is."""
-    CHAT = 1
-    RECORDING = 2
-    """Text "1": what you send is being recorded; "": it is not."""
-    NAME = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """From person to person: kind 0 to 255, of which `NoteKind` says the known ones; text: at most 500 characters, to
-    be shown as text and nothing else."""
-
-    kind: int
-    text: str
-
-
 Message: TypeAlias = (
     Hello | KeyframePiece | KeyframeAck | KeyframeRequest | MotionBundle | ReceiverReport | Bye | SoundClock
-    | BaseRequest | BundlePiece | Note
+    | BaseRequest | BundlePiece
 )  # fmt: skip
 
 
@@ -407,6 +384,4 @@ _TYPES: dict[int, _Row] = {
     8: (MotionBundle, 5, _layer_bundle_fields, _layer_bundle),
     9: (BaseRequest, 1, lambda m: [m.sequence], lambda f: BaseRequest(wire.integer(f[0], 0, _U16, "sequence"))),
     10: (BundlePiece, 4, lambda m: [m.sequence, m.index, m.count, m.data], _bundle_piece),
-    11: (Note, 2, lambda m: [int(m.kind), m.text],
-         lambda f: Note(wire.integer(f[0], 0, _U8, "kind"), wire.text(f[1], MAX_NOTE, "text"))),
 }  # fmt: skip

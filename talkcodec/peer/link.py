@@ -16,7 +16,6 @@ from talkcodec.bitstream import (
     KeyframePiece,
     Message,
     MotionBundle,
-    Note,
     SoundClock,
     agree,
     parse,
@@ -71,7 +70,6 @@ class Link:
         self.sending: SendingEnd | None = None
         self.receiving: ReceivingEnd | None = None
         self.sound: SoundSink | None = None
-        self.on_note: Callable[[Note], None] = lambda note: None
         self.peer_hello: Hello | None = None
         self.agreed = asyncio.Event()
         self.last_motion_s = float("-inf")
@@ -229,8 +227,6 @@ class Link:
                 self._hello_arrived.set()
         elif isinstance(message, Bye):
             self._end(message)
-        elif isinstance(message, Note):
-            self.on_note(message)
         elif isinstance(message, SoundClock):
             if self.sound is not None:
                 self.sound.set_clock(message)

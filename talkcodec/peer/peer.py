@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiortc import MediaStreamTrack
 
-from talkcodec.bitstream import Bye, Hello, KeyframeRequest, Note, NoteKind
+from talkcodec.bitstream import Bye, Hello, KeyframeRequest
 from talkcodec.codec import hello_for
 from talkcodec.errors import BusyError
 from talkcodec.peer.config import PeerConfig
@@ -105,12 +105,9 @@ class Peer:
         sends: Sends | None = None,
         receives: Receives | None = None,
         on_agreed: Callable[[], None] = lambda: None,
-        on_note: Callable[[Note], None] = lambda note: None,
     ) -> None:
-        """on_note: the other person says something. on_agreed: the two fit together; what it raises ends the call.
-
-        Raises ConfigError for settings that do not go together, and MismatchError for a table that is not here: before
-        anything connects."""
+        """on_agreed: the two fit together; what it raises ends the call. Raises ConfigError for settings that do not
+        go together, and MismatchError for a table that is not here: before anything connects."""
         self._engine, self._sends, self._receives, self._on_agreed = engine, sends, receives, on_agreed
         transport = connection.transport
         if sends is not None:
@@ -131,15 +128,13 @@ class Peer:
         self.link = Link(transport, self._hello(creator), self._agreed, config.link, self.config.limits)
         self.lip_sync = LipSync()
         self.first_timestamp: int | None = None
-        self.agreed_s: float | None = None
-        """When the two agreed, monotonic clock."""
         self.same_clock = False
         self._sound_out: OutgoingSound | None = None
         if sends is not None and sends.sound:
             dress = self._carrier.dress if self._carrier is not None else bytes
             self._sound_out = OutgoingSound(config.sound, dress)
         self._sound_in = None if receives is None else SoundReceiver(self._play, self.link.fail)
-        self.link.sound, self.link.on_note = self._sound_in, on_note
+        self.link.sound = self._sound_in
         connection.carry_sound(self._sound_out, None if self._sound_in is None else self._sound_in.packet)
 
     def _hello(self, creator: str) -> Hello:
@@ -246,14 +241,9 @@ class Peer:
         """A person wants a fresh picture of the other side."""
         self.link.send(KeyframeRequest(_WISH))
 
-    def say(self, kind: NoteKind, text: str) -> None:
-        """Something from person to person; text of at most 500 characters."""
-        self.link.send(Note(kind, text))
-
     def _agreed(self, link: Link) -> None:
         theirs, sends = link.peer_hello, self._sends
         assert theirs is not None
-        self.agreed_s = time.monotonic()
         self._choose_carrier(theirs)
         if self._receives is not None:
             self.same_clock = same_clock(theirs)

@@ -25,7 +25,6 @@ from talkcodec.bitstream import (
     MotionSteps,
     MotionTable,
     MotionUnit,
-    Note,
     ReceiverReport,
     RecordingHeader,
     SoundClock,
@@ -116,7 +115,6 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Bye, u8, names),
     st.builds(SoundClock, u32, u32),
     st.builds(BaseRequest, u16),
-    st.builds(Note, st.integers(0, 255), st.text(max_size=500)),
     bundle_pieces(),
 )
 
@@ -184,7 +182,6 @@ MESSAGE_VECTORS: dict[str, Message] = {
     "bye": Bye(1, "model hash differs"),
     "sound-clock": SoundClock(4294967295, 90_000),
     "base-request": BaseRequest(65535),
-    "note": Note(1, "Good morning \u00e9\U0001f44b <b>"),
     "bundle-piece": BundlePiece(65535, 1, 64, b"\x08piece"),
 }  # fmt: skip
 
