@@ -44,6 +44,7 @@ def call(
         str, typer.Argument(help="The link that you were given; without one, you get a link to give.")
     ] = "",
     *,
+    name: Annotated[str, typer.Option(help="Your name, as your peer reads it; the page asks for it too.")] = "",
     listen: Annotated[str, typer.Option(help="Where peers can call; 0.0.0.0: from other machines.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port where peers call; 0: any.")] = 0,
     cert: Annotated[str | None, typer.Option(help="Certificate (PEM): peers call by https.")] = None,
@@ -108,6 +109,7 @@ def call(
     chosen, bitrate_bps = picture_rate(rung, bitrate)
     rate = rate_config(bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
     call_options = CallOptions(
+        name=name,
         invitation=Invitation.parse(link) if link else None,
         whip=WhipConfig(host=listen, port=port, cert=cert, key_file=cert_key),
         public_url=public_url,

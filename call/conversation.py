@@ -7,6 +7,7 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from call.invitation import InvitationPage, Inviting
 from call.options import CallOptions, Invitation
 from call.stage import Stage
 from call.talk import Talk
@@ -55,7 +56,8 @@ class Conversation:
         self._stats = StatsFile(options.stats)
         self._whip: WhipServer | None = None
         if options.invitation is None:
-            self._whip = WhipServer(options.whip, self._offered, self._deleted)
+            page = InvitationPage(options.whip.path, lambda: self._whip.key if self._whip else "", self._inviting)
+            self._whip = WhipServer(options.whip, self._offered, self._deleted, page.routes())
 
     async def start(self) -> None:
         """Listen, or call. Raises UsageError when the port is taken."""
@@ -70,6 +72,10 @@ class Conversation:
         if self._whip is None:
             return None
         return Invitation(self.options.public_url or _named(self._whip.url), self._whip.key)
+
+    def _inviting(self) -> Inviting:
+        """What the invitation's page tells."""
+        return Inviting(str(self.invitation), self.options.name, self._phase is not Phase.ENDED and self.call is None)
 
     @property
     def reachable(self) -> bool:

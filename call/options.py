@@ -54,12 +54,13 @@ class PageOptions:
 class CallOptions:
     """One engine's side of a call.
 
-    invitation: whom to call; None: wait for a caller at `whip`. public_url: address of the endpoint as the peer sees
-    it, where a tunnel or proxy stands before it. takeover_s: a call that was silent for so long may be replaced by a
-    new caller. redial_s: pause between two attempts to call. record_dir: where recordings go. stats: file
-    for one JSON line a second.
+    name: of this side's person, as the other reads it; "" for none. invitation: whom to call; None: wait for a caller
+    at `whip`. public_url: address of the endpoint as the peer sees it, where a tunnel or proxy stands before it.
+    takeover_s: a call that was silent for so long may be replaced by a new caller. redial_s: pause between two attempts
+    to call. record_dir: where recordings go. stats: file for one JSON line a second.
     """
 
+    name: str = ""
     invitation: Invitation | None = None
     whip: WhipConfig = field(default_factory=WhipConfig)
     public_url: str = ""
