@@ -38,6 +38,9 @@ from talkcodec.command.options import (
 
 __all__ = ["call"]
 
+PAGE_PORT = 8090
+"""The same at each start, so that the browser remembers name, devices and permissions."""
+
 
 def call(
     link: Annotated[
@@ -60,7 +63,12 @@ def call(
             "--page-cert, and whoever has the address has your camera."
         ),
     ] = "127.0.0.1",
-    page_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any.")] = 0,
+    page_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, show_default=str(PAGE_PORT), help="Port of the page; 0, or where it is taken: any."
+        ),
+    ] = None,
     page_cert: Annotated[str | None, typer.Option(help="Certificate (PEM) of the page.")] = None,
     page_cert_key: Annotated[str | None, typer.Option(help="Its private key (PEM).")] = None,
     source: Annotated[
@@ -119,8 +127,15 @@ def call(
         compare=compare,
         record_dir=record_dir,
         stats=stats,
+        page=page,
     )
-    page_options = PageOptions(page_host, page_port, cert=page_cert, key_file=page_cert_key)
+    page_options = PageOptions(
+        page_host,
+        PAGE_PORT if page_port is None else page_port,
+        or_any=page_port is None,
+        cert=page_cert,
+        key_file=page_cert_key,
+    )
     guest = ("--model", model, "--engine", engine.value) + (("--threads", str(threads)) if threads else ())
     options = ProgramOptions(call_options, page_options if page else None, source, guest if demo else None, open_page)
     loaded = open_model(model, engine, threads)
