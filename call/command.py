@@ -42,12 +42,16 @@ from talkcodec.command.options import (
 
 __all__ = ["call"]
 
+PAGE_PORT = 8090
+"""The same at each start, so that the browser remembers name, devices and permissions."""
+
 
 def call(
     link: Annotated[
         str, typer.Argument(help="The link that you were given; without one, you get a link to give.")
     ] = "",
     *,
+    name: Annotated[str, typer.Option(help="Your name, as your peer reads it; the page asks for it too.")] = "",
     listen: Annotated[str, typer.Option(help="Where peers can call; 0.0.0.0: from other machines.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port where peers call; 0: any.")] = 0,
     cert: Annotated[str | None, typer.Option(help="Certificate (PEM): peers call by https.")] = None,
@@ -63,7 +67,12 @@ def call(
             "--page-cert, and whoever has the address has your camera."
         ),
     ] = "127.0.0.1",
-    page_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any.")] = 0,
+    page_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, show_default=str(PAGE_PORT), help="Port of the page; 0, or where it is taken: any."
+        ),
+    ] = None,
     page_cert: Annotated[str | None, typer.Option(help="Certificate (PEM) of the page.")] = None,
     page_cert_key: Annotated[str | None, typer.Option(help="Its private key (PEM).")] = None,
     source: Annotated[
@@ -115,6 +124,7 @@ def call(
     chosen, bitrate_bps = picture_rate(rung, bitrate)
     rate = rate_config(bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
     call_options = CallOptions(
+        name=name,
         invitation=Invitation.parse(link) if link else None,
         whip=WhipConfig(host=listen, port=port, cert=cert, key_file=cert_key),
         public_url=public_url,
@@ -133,8 +143,15 @@ def call(
         compare=compare,
         record_dir=record_dir,
         stats=stats,
+        page=page,
     )
-    page_options = PageOptions(page_host, page_port, cert=page_cert, key_file=page_cert_key)
+    page_options = PageOptions(
+        page_host,
+        PAGE_PORT if page_port is None else page_port,
+        or_any=page_port is None,
+        cert=page_cert,
+        key_file=page_cert_key,
+    )
     guest = ["--model", model, "--engine", engine.value, "--carrier", carrier]
     guest += ["--threads", str(threads)] if threads else []
     shown, invited = page_options if page else None, tuple(guest) if demo else None

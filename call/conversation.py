@@ -4,39 +4,31 @@ import asyncio
 import logging
 import socket
 import time
-from enum import Enum
 from typing import TYPE_CHECKING
 
+from call.company import Company
+from call.invitation import InvitationPage, Inviting
 from call.options import CallOptions, Invitation
 from call.stage import Stage
+from call.summary import Summary, Tally
 from call.talk import Talk
-from talkcodec.errors import BusyError, ClosedError, MismatchError, RefusedError, TalkcodecError
+from call.words import Phase, Scene, sentence
+from talkcodec.bitstream import Chat, Presence
+from talkcodec.errors import BusyError, ClosedError, MismatchError, RefusedError, TalkcodecError, UsageError
 from talkcodec.peer.report import CallMeter, StatsFile
 from talkcodec.peer.signalling import WhipCall, WhipServer, dial, is_loopback
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
 
-__all__ = ["Conversation", "Phase"]
+__all__ = ["Conversation"]
 
 logger = logging.getLogger(__name__)
 
 _SILENT_S = 2.5
 _LOSSY = 0.08
-
-
-class Phase(Enum):
-    """Where the call stands."""
-
-    WAITING = "waiting"
-    CALLING = "calling"
-    CONNECTING = "connecting"
-    TALKING = "talking"
-    BAD_NETWORK = "bad-network"
-    LOST = "lost"
-    PEER_LEFT = "peer-left"
-    ENDED = "ended"
-    FAILED = "failed"
+_RINGING_S = 6.0
+_REFUSED = "This link was refused: it is not valid any more, or not whole. Ask your peer for a new one."
 
 
 class Conversation:
@@ -47,6 +39,11 @@ class Conversation:
         self.call: Talk | None = None
         self.calls = 0
         self.since_s: float | None = None
+        self.company = Company(options.name)
+        self.summary: Summary | None = None
+        self._tally: Tally | None = None
+        self._told: Presence | None = None
+        self._rang_s = float("-inf")
         self._phase = Phase.WAITING if options.invitation is None else Phase.CALLING
         self._reason = ""
         self._hanging_up = False
@@ -55,7 +52,8 @@ class Conversation:
         self._stats = StatsFile(options.stats)
         self._whip: WhipServer | None = None
         if options.invitation is None:
-            self._whip = WhipServer(options.whip, self._offered, self._deleted)
+            page = InvitationPage(options.whip.path, lambda: self._whip.key if self._whip else "", self._inviting)
+            self._whip = WhipServer(options.whip, self._offered, self._deleted, page.routes())
 
     async def start(self) -> None:
         """Listen, or call. Raises UsageError when the port is taken."""
@@ -71,6 +69,10 @@ class Conversation:
             return None
         return Invitation(self.options.public_url or _named(self._whip.url), self._whip.key)
 
+    def _inviting(self) -> Inviting:
+        """What the invitation's page tells."""
+        return Inviting(str(self.invitation), self.options.name, self._phase is not Phase.ENDED and self.call is None)
+
     @property
     def reachable(self) -> bool:
         """False when the invitation works on this machine only."""
@@ -78,13 +80,35 @@ class Conversation:
 
     @property
     def phase(self) -> Phase:
-        """The present state; a call that goes badly is BAD_NETWORK."""
+        """The present state; a call that goes badly is BAD_NETWORK, one in which nobody is there yet ALONE."""
         call = self.call
         if self._phase is not Phase.TALKING or call is None:
             return self._phase
         sender = call.peer.sending
         lossy = sender is not None and sender.session.counts.loss > _LOSSY
-        return Phase.BAD_NETWORK if call.peer.silent_s > self._silence_s or lossy else Phase.TALKING
+        if call.peer.silent_s > self._silence_s:
+            return Phase.BAD_NETWORK
+        if not self.peer_here:
+            return Phase.ALONE
+        return Phase.BAD_NETWORK if lossy else Phase.TALKING
+
+    @property
+    def here(self) -> bool:
+        """Somebody is at this side's page, or this side has none."""
+        return not self.options.page or self.stage.viewer is not None
+
+    @property
+    def peer_here(self) -> bool:
+        """Somebody is at the other side; an older program does not say, and counts as there."""
+        call, theirs = self.call, self.company.theirs
+        if call is None or not call.peer.agreed.is_set():
+            return False
+        return theirs.here if theirs is not None else not call.peer.reads_people
+
+    @property
+    def ringing(self) -> bool:
+        """Somebody has called within the last seconds, while this side takes no calls."""
+        return self._phase is Phase.ENDED and time.monotonic() - self._rang_s < _RINGING_S
 
     @property
     def _silence_s(self) -> float:
@@ -96,28 +120,63 @@ class Conversation:
     @property
     def text(self) -> str:
         """The state in words, for the person."""
-        call, reason = self.call, self._reason
-        if self.phase is Phase.BAD_NETWORK and call is not None:
-            if call.peer.silent_s > self._silence_s:
-                return f"Bad network: nothing heard from your peer for {call.peer.silent_s:.0f} s. Still trying."
-            return "Bad network: a part of what is sent gets lost. The picture is held together."
-        if self.phase is Phase.TALKING and call is not None and call.peer.motionless_s > _SILENT_S:
-            return "You are connected. Your peer's camera is off."
-        return {
-            Phase.WAITING: "Waiting for your peer. Give them the link below.",
-            Phase.CALLING: f"Calling your peer. {reason}".strip(),
-            Phase.CONNECTING: "Your peer is here. Connecting.",
-            Phase.TALKING: "You are in a call.",
-            Phase.LOST: f"The connection was lost. {reason}".strip(),
-            Phase.PEER_LEFT: "Your peer left the call.",
-            Phase.ENDED: "You hung up.",
-            Phase.FAILED: reason,
-        }[self.phase]
+        call, theirs = self.call, self.company.theirs
+        quiet = call is not None and call.peer.motionless_s > _SILENT_S
+        return sentence(
+            self.phase,
+            Scene(
+                self.company.their_name, self._reason, here=self.here, met=self.since_s is not None,
+                camera_off=quiet and (theirs is None or not theirs.camera), ringing=self.ringing,
+                silent_s=call.peer.silent_s if call is not None and call.peer.silent_s > self._silence_s else None,
+            ),
+        )  # fmt: skip
 
     def look(self) -> None:
-        """Apply the switch of the self view to the present call."""
-        if self.call is not None:
-            self.call.peer.look(self.stage.switches.self_view and self.stage.viewer is not None)
+        """To be called after each switch, and each second: the self view, and what the peer is told of this side."""
+        call = self.call
+        if call is None:
+            return
+        call.peer.look(self.stage.switches.self_view and self.stage.viewer is not None)
+        self.stage.audience = self.peer_here
+        if call.peer.agreed.is_set():
+            self._introduce(call)
+
+    def write(self, text: str) -> None:
+        """A line of chat for the peer. Raises UsageError where nobody reads it."""
+        call = self.call
+        if call is None or not call.peer.reads_people:
+            raise UsageError("there is nobody who could read it: wait until you are connected, with a newer talkcodec")
+        line = self.company.write(text)
+        if line is not None:
+            call.peer.tell(line)
+
+    def _introduce(self, call: Talk) -> None:
+        """Tell the peer how this side stands, if that is new to them."""
+        stage, switches = self.stage, self.stage.switches
+        filmed = time.monotonic() - stage.captured_s < _SILENT_S
+        now = Presence(
+            self.here, switches.camera and filmed, switches.microphone, stage.recording is not None, self.company.name
+        )
+        if now != self._told:
+            self._told = now
+            call.peer.tell(now)
+
+    def _agreed(self) -> None:
+        self.company.theirs = self._told = None
+        call = self.call
+        self.stage.audience = call is not None and not call.peer.reads_people
+
+    def _heard(self, message: Presence | Chat) -> None:
+        self.company.heard(message)
+        self.look()
+
+    def _talk_to(self) -> Talk:
+        return Talk(self._engine, self.options, self.stage, self._agreed, self._heard)
+
+    def _begin(self) -> None:
+        """Another call: nothing of the one before is shown any more."""
+        self.company.begin()
+        self.summary, self.stage.recorded = None, None
 
     async def hang_up(self) -> None:
         """End the call, or the dialling, or the waiting; the peer is told."""
@@ -130,12 +189,14 @@ class Conversation:
                 await asyncio.wait([task], timeout=3.0)
         await self._stop()
         self._phase = Phase.ENDED
+        await self._over(Phase.ENDED)
 
     async def again(self) -> None:
         """After the end: wait for the peer, or call it."""
         if self._task is not None and not self._task.done():
             return
         self._hanging_up, self._reason = False, ""
+        self._begin()
         if self._whip is not None:
             self._phase = Phase.WAITING
         else:
@@ -160,7 +221,9 @@ class Conversation:
     async def _drop(self) -> None:
         call, self.call = self.call, None
         posted, self._posted = self._posted, None
-        self.since_s = None
+        if self._tally is not None:
+            self.summary = self._tally.summary(time.monotonic())
+        self.since_s = self._tally = None
         if call is not None:
             await call.close()
         if posted is not None:
@@ -172,11 +235,14 @@ class Conversation:
 
     async def _offered(self, offer: str) -> str:
         if self._phase is Phase.ENDED:
+            self._rang_s = time.monotonic()
             raise BusyError("they have hung up")
         if self.call is not None:
             self.call.peer.give_way(self.options.takeover_s)
             await self._stop()
-        call = Talk(self._engine, self.options, self.stage)
+        if self._phase is not Phase.LOST:
+            self._begin()
+        call = self._talk_to()
         answer = await call.connection.answer(offer)
         self.call, self._phase, self._hanging_up = call, Phase.CONNECTING, False
         self._task = asyncio.create_task(self._answered(call))
@@ -186,6 +252,7 @@ class Conversation:
         phase, reason = await self._talk(call)
         await self._drop()
         self._phase, self._reason = phase, reason
+        await self._over(phase)
         if phase is Phase.LOST:
             self._reason = f"{reason} They can come back with the same link."
 
@@ -195,6 +262,15 @@ class Conversation:
         if call is not None and self.call is call:
             await self._stop()
             self._phase = Phase.PEER_LEFT
+            await self._over(Phase.PEER_LEFT)
+
+    async def _over(self, phase: Phase) -> None:
+        """A recording ends with its call; not where the network may come back."""
+        if phase in (Phase.PEER_LEFT, Phase.ENDED, Phase.FAILED):
+            try:
+                await asyncio.to_thread(self.stage.stop_recording)
+            except TalkcodecError as error:
+                logger.error("%s", error)
 
     # the side that calls
 
@@ -207,20 +283,24 @@ class Conversation:
             phase, reason = await self._dial_once()
             await self._drop()
             self._phase, self._reason = phase, reason
-            if phase not in (Phase.CALLING, Phase.LOST) or self._hanging_up:
+            await self._over(phase)
+            again = phase in (Phase.CALLING, Phase.LOST) or (phase is Phase.PEER_LEFT and not self.options.page)
+            if not again or self._hanging_up:
                 return
             await asyncio.sleep(self.options.redial_s)
 
     async def _dial_once(self) -> tuple[Phase, str]:
         invitation = self.options.invitation
         assert invitation is not None
-        call = self.call = Talk(self._engine, self.options, self.stage)  # whoever cancels this drops it
+        call = self.call = self._talk_to()  # whoever cancels this drops it
         try:
             self._posted = await dial(call.connection, invitation.url, invitation.key, self.options.ca_file)
-        except RefusedError as error:
-            return Phase.FAILED, f"The link was refused: {error}. Ask your peer for a new one."
-        except BusyError:
-            return Phase.CALLING, "They are busy; trying again."
+        except RefusedError:
+            logger.error("%s", _REFUSED)
+            return Phase.FAILED, _REFUSED
+        except BusyError as error:
+            logger.debug("%s", error)
+            return Phase.CALLING, "They are busy or have hung up; trying again."
         except ClosedError:
             return Phase.CALLING, "Nobody answers yet; trying again."
         except TalkcodecError as error:
@@ -257,13 +337,25 @@ class Conversation:
 
     async def _attend(self, call: Talk) -> None:
         await call.peer.agreed.wait()
-        self._phase, self.calls, self.since_s = Phase.TALKING, self.calls + 1, time.monotonic()
+        self._phase, self.calls = Phase.TALKING, self.calls + 1  # and our Hello has left: they can be told who we are
         self.look()
         meter = CallMeter()
         while True:
+            await self._count(call)
             await asyncio.sleep(1.0)
             call.peer.keep_alive()
+            self.look()
             self._stats.write(await meter.read(call.peer, self.phase.value))
+
+    async def _count(self, call: Talk) -> None:
+        """The clock and the bytes, from when both are there."""
+        traffic = call.peer.link.transport.traffic
+        up, down = await call.connection.wire_bytes() or (traffic.wire_up_bytes, traffic.wire_down_bytes)
+        now_s = time.monotonic()
+        if self._tally is not None:
+            self._tally.read(now_s, up, down)
+        elif self.here and self.peer_here:
+            self.since_s, self._tally = now_s, Tally(now_s, up, down)
 
 
 def _named(url: str) -> str:

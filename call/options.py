@@ -41,10 +41,12 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """Where the page is served. key: of the page, made up when empty; port 0: any that is free."""
+    """Where the page is served. key: of the page, made up when empty; port 0: any that is free.
+    or_any: any, too, where `port` is taken."""
 
     host: str = "127.0.0.1"
     port: int = 0
+    or_any: bool = False
     key: str = ""
     cert: str | None = None
     key_file: str | None = None
@@ -54,12 +56,14 @@ class PageOptions:
 class CallOptions:
     """One engine's side of a call.
 
-    invitation: whom to call; None: wait for a caller at `whip`. public_url: address of the endpoint as the peer sees
-    it, where a tunnel or proxy stands before it. takeover_s: a call that was silent for so long may be replaced by a
-    new caller. redial_s: pause between two attempts to call. record_dir: where recordings go. stats: file
-    for one JSON line a second.
+    name: of this side's person, as the other reads it; "" for none. invitation: whom to call; None: wait for a caller
+    at `whip`. public_url: address of the endpoint as the peer sees it, where a tunnel or proxy stands before it.
+    takeover_s: a call that was silent for so long may be replaced by a new caller. redial_s: pause between two attempts
+    to call. record_dir: where recordings go. stats: file for one JSON line a second. page: a person sits before a page,
+    and is away while it is not open; without one, this end counts as there, and calls again when the other hangs up.
     """
 
+    name: str = ""
     invitation: Invitation | None = None
     whip: WhipConfig = field(default_factory=WhipConfig)
     public_url: str = ""
@@ -71,6 +75,7 @@ class CallOptions:
     compare: bool = True
     record_dir: Path = field(default_factory=Path.cwd)
     stats: Path | None = None
+    page: bool = True
 
     def __post_init__(self) -> None:
         if self.public_url and urlsplit(self.public_url).scheme not in ("http", "https"):

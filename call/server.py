@@ -2,8 +2,10 @@
 
 GET  /                    the page and its files; they hold nothing secret
 GET  /api/status          JSON, see call.status
-POST /api/page            SDP offer of the page, answered with SDP
-POST /api/do              {"action": NAME, "on": true|false}; answered with the status
+POST /api/page?id=PAGE    SDP offer of the page, answered with SDP; PAGE: a name that the page made up for itself
+GET  /api/chat?after=N    lines of chat with higher numbers
+GET  /api/recording       the last recording
+POST /api/do              {"action": NAME, "on": true|false} or {"action": NAME, "text": TEXT}; answered with the status
 """
 
 import asyncio
@@ -19,11 +21,13 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from call.browser import Browser
+from call.company import plain
 from call.conversation import Conversation
 from call.filesource import FileSource
 from call.guard import Guard
 from call.options import CallOptions, PageOptions
 from call.status import StatusMeter
+from talkcodec.bitstream import MAX_NAME
 from talkcodec.errors import BitstreamError, TalkcodecError, UsageError
 from talkcodec.peer.signalling import MAX_SDP_BYTES
 
@@ -34,12 +38,13 @@ __all__ = ["PageServer"]
 
 logger = logging.getLogger(__name__)
 
+SCRIPTS = ("engine", "devices", "lobby", "show", "figures", "plot", "chat", "extras", "dom")
 STATIC = {
     "/": ("index.html", "text/html"),
     "/style.css": ("style.css", "text/css"),
+    "/panels.css": ("panels.css", "text/css"),
     "/app.js": ("app.js", "text/javascript"),
-    "/engine.js": ("engine.js", "text/javascript"),
-    "/plot.js": ("plot.js", "text/javascript"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in SCRIPTS},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 
@@ -63,6 +68,7 @@ class PageServer:
         self.meter.source = None if source is None else source.name
         self.browser: Browser | None = None
         self._guard = Guard(options.host, self.key)
+        self._page_id = ""
         self._runner: web.AppRunner | None = None
         self._metering: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -75,12 +81,19 @@ class PageServer:
             app.router.add_get(path, self._file)
         app.router.add_get("/api/status", self._status)
         app.router.add_post("/api/page", self._page)
+        app.router.add_get("/api/chat", self._chat)
+        app.router.add_get("/api/recording", self._recording)
         app.router.add_post("/api/do", self._do)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         host, tls = self.options.host, self._tls()
         try:
-            await web.TCPSite(self._runner, host, self.options.port, ssl_context=tls).start()
+            try:
+                await web.TCPSite(self._runner, host, self.options.port, ssl_context=tls).start()
+            except OSError:
+                if not self.options.or_any:
+                    raise
+                await web.TCPSite(self._runner, host, 0, ssl_context=tls).start()
         except OSError as error:
             await self._runner.cleanup()
             raise UsageError(
@@ -119,13 +132,27 @@ class PageServer:
         name, kind = STATIC[request.path]
         return web.Response(body=_static(name), content_type=kind, charset="utf-8")
 
-    async def _status(self, _: web.Request) -> web.Response:
-        return self._answer()
+    async def _status(self, request: web.Request) -> web.Response:
+        return self._answer(request)
 
-    def _answer(self) -> web.Response:
+    def _answer(self, request: web.Request) -> web.Response:
         values = asdict(self.meter.refresh())
         rounded = {key: round(value, 3) if isinstance(value, float) else value for key, value in values.items()}
-        return web.json_response(rounded | {"page": self.browser is not None})
+        here = "here" if request.query.get("id", "") == self._page_id else "elsewhere"
+        return web.json_response(rounded | {"page": "none" if self.browser is None else here})
+
+    async def _chat(self, request: web.Request) -> web.Response:
+        after = request.query.get("after", "0")
+        if not after.isascii() or not after.isdigit() or len(after) > 9:
+            raise web.HTTPBadRequest(text="after: expected a whole number\n")
+        lines = self._conversation.company.lines
+        return web.json_response([asdict(line) for line in lines if line.number > int(after)])
+
+    async def _recording(self, _: web.Request) -> web.StreamResponse:
+        path = self._stage.recorded
+        if path is None or not path.is_file():
+            raise web.HTTPNotFound(text="there is no recording\n")
+        return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
 
     async def _page(self, request: web.Request) -> web.Response:
         if request.content_type != "application/sdp":
@@ -143,6 +170,7 @@ class PageServer:
             except BitstreamError as error:
                 raise web.HTTPBadRequest(text=f"{error}\n") from None
             self.browser = self._stage.viewer = browser
+            self._page_id = request.query.get("id", "")[:64]
         if self._source is not None:
             self._source.enabled = "a=sendrecv" not in offer  # a camera takes the file's place
         self._conversation.look()
@@ -164,22 +192,29 @@ class PageServer:
     async def _do(self, request: web.Request) -> web.Response:
         try:
             body = await request.json()
-            action, on = body["action"], body.get("on", True)
+            action, on, text = body["action"], body.get("on", True), body.get("text", "")
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
             raise web.HTTPBadRequest(text='expected {"action": NAME, "on": true or false}\n') from None
-        if not isinstance(action, str) or not isinstance(on, bool):
-            raise web.HTTPBadRequest(text="action: expected a string; on: expected true or false\n")
+        if not isinstance(action, str) or not isinstance(on, bool) or not isinstance(text, str):
+            raise web.HTTPBadRequest(text="action, text: expected strings; on: expected true or false\n")
         try:
-            await self._act(action, on)
+            await self._act(action, on, text, request.query.get("id", ""))
         except TalkcodecError as error:
             raise web.HTTPConflict(text=f"{error}\n") from None
-        return self._answer()
+        self._conversation.look()
+        return self._answer(request)
 
-    async def _act(self, action: str, on: bool) -> None:
+    async def _act(self, action: str, on: bool, text: str, page_id: str) -> None:
         switches, conversation = self._stage.switches, self._conversation
         if action in ("camera", "microphone", "keypoints", "self_view"):
             setattr(switches, action, on)
-            conversation.look()
+        elif action == "chat":
+            conversation.write(text)
+        elif action == "name":
+            conversation.company.name = plain(text, MAX_NAME)
+        elif action == "leave":
+            if self.browser is not None and page_id == self._page_id:  # another tab may have taken over
+                await self._leave(self.browser)
         elif action == "keyframe":
             if conversation.call is not None:
                 conversation.call.peer.request_keyframe()
@@ -189,7 +224,6 @@ class PageServer:
             await asyncio.to_thread(self._stage.stop_recording)
         elif action == "hang_up":
             await conversation.hang_up()
-            await asyncio.to_thread(self._stage.stop_recording)
         elif action == "again":
             await conversation.again()
         else:

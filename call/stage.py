@@ -69,12 +69,17 @@ class Switches:
 
 
 class Stage:
-    """Holds the switches, the present port and viewer, and the recording. Nothing waits here."""
+    """Holds the switches, the present port and viewer, and the recording. Nothing waits here.
+
+    audience: somebody is there to see and hear us; nothing is sent to nobody. recorded: the last finished recording.
+    """
 
     def __init__(self) -> None:
         self.switches = Switches()
         self.port: Port | None = None
         self.viewer: Viewer | None = None
+        self.audience = True
+        self.recorded: Path | None = None
         self.pace: Pace = PACES[0]
         self.frames_captured = 0
         self.frames_shown = 0
@@ -85,11 +90,11 @@ class Stage:
         self._lock = threading.Lock()
 
     def capture(self, picture: Picture, captured_s: float) -> None:
-        """A frame of the camera (H, W, 3), monotonic clock; dropped while the camera is off or there is no call."""
+        """A frame of the camera (H, W, 3), monotonic clock; dropped while the camera is off or nobody sees it."""
         self.frames_captured += 1
         self.captured_s = captured_s
         port, period_s = self.port, 1 / CALL_FPS
-        if port is None or not self.switches.camera:
+        if port is None or not self.audience or not self.switches.camera:
             return
         if captured_s - self._last_sent_s < (self.pace.every - 0.5) * period_s:
             return
@@ -97,8 +102,8 @@ class Stage:
         port.push(picture, captured_s)
 
     def hear(self, samples: SoundArray, captured_s: float) -> None:
-        """20 ms of the microphone; dropped while it is off or there is no call."""
-        if self.port is not None and self.switches.microphone:
+        """20 ms of the microphone; dropped while it is off or nobody hears it."""
+        if self.port is not None and self.audience and self.switches.microphone:
             self.port.push_sound(samples, captured_s)
 
     def show(self, played: PlayedPicture) -> None:
@@ -147,7 +152,8 @@ class Stage:
         if sink is None:
             return None
         sink.close()
-        return sink.path if sink.path.exists() else None
+        self.recorded = sink.path if sink.path.exists() else None
+        return self.recorded
 
     def close(self) -> None:
         """End what is going on."""

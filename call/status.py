@@ -8,7 +8,9 @@ from call.compare import H264_CRF
 from call.conversation import Conversation
 from call.options import CALL_FPS
 from call.pace import Load, PaceControl
+from call.quality import judge
 from call.talk import Talk
+from call.words import Phase
 from talkcodec.peer.meters import RateMeter
 from talkcodec.peer.report import CallMeter
 
@@ -22,6 +24,10 @@ __all__ = ["Status", "StatusMeter"]
 class Status:
     """Rates in kbit/s on the wire, with IP, UDP, DTLS, SCTP and RTP; up is away from here. None: not known (yet).
 
+    peer_*: what the other side says of itself; peer_speaks: it reads what we say of ourselves, and chat.
+    chat: number of the newest line. recorded: the last finished recording.
+    kbps_*: the whole call. voice_kbps: the coded voice in it, away from here. rung, carrier, budget_kbps: as in
+    peer.report.CallStats. total_*: of the last call, once it is over.
     picture_*: keyframes, motion and their acknowledgements; sound_*: the rest. h264_kbps: what x264 at CRF 42 takes
     for the pictures that this side sends, one way. latency_ms: from the peer's camera to our screen, without the two
     pages' own delays; latency_measured: False when the two machines' clocks differ and it is put together from the
@@ -40,8 +46,32 @@ class Status:
     keypoints: bool
     self_view: bool
     recording: str | None
+    recorded: str | None
     capture_width_px: int
     capture_fps: int
+    name: str
+    peer_name: str
+    peer_here: bool
+    peer_camera: bool
+    peer_microphone: bool
+    peer_recording: bool
+    peer_speaks: bool
+    ringing: bool
+    chat: int
+    total_seconds: float | None
+    total_kbps_up: float
+    total_kbps_down: float
+    total_bytes: int
+    quality_bars: int = 0
+    quality: str = ""
+    kbps_up: float = 0.0
+    kbps_down: float = 0.0
+    voice_kbps: float | None = None
+    budget_kbps: float | None = None
+    rung: str | None = None
+    carrier: str | None = None
+    keyframes_sent: int = 0
+    keyframes_received: int = 0
     face_visible: bool | None = None
     seconds: float | None = None
     calls: int = 0
@@ -87,8 +117,28 @@ class StatusMeter:
         conversation = self._conversation
         stage, invitation = conversation.stage, conversation.invitation
         switches, pace = stage.switches, self._pace.pace
-        recording = stage.recording
+        recording, company, summary, call = (
+            stage.recording,
+            conversation.company,
+            conversation.summary,
+            conversation.call,
+        )
+        theirs = company.theirs
         return {
+            "recorded": None if stage.recorded is None else str(stage.recorded),
+            "name": company.name,
+            "peer_name": company.their_name,
+            "peer_here": conversation.peer_here,
+            "peer_camera": theirs is None or theirs.camera,
+            "peer_microphone": theirs is None or theirs.microphone,
+            "peer_recording": call is not None and theirs is not None and theirs.recording,
+            "peer_speaks": call is not None and call.peer.reads_people,
+            "ringing": conversation.ringing,
+            "chat": company.written,
+            "total_seconds": None if summary is None else summary.seconds,
+            "total_kbps_up": 0.0 if summary is None else summary.kbps[0],
+            "total_kbps_down": 0.0 if summary is None else summary.kbps[1],
+            "total_bytes": 0 if summary is None else summary.up_bytes + summary.down_bytes,
             "phase": conversation.phase.value,
             "invitation": None if invitation is None else str(invitation),
             "reachable": conversation.reachable,
@@ -132,6 +182,12 @@ class StatusMeter:
         shown = rates["shown"].update(stage.frames_shown, now_s)
         sending, receiving = peer.sending, peer.receiving
         values: dict[str, object] = {
+            "kbps_up": stats.wire_kbps_up,
+            "kbps_down": stats.wire_kbps_down,
+            "voice_kbps": stats.sound_kbps_up,
+            "budget_kbps": stats.budget_kbps,
+            "rung": stats.rung,
+            "carrier": stats.carrier,
             "picture_kbps_up": up,
             "picture_kbps_down": down,
             "sound_kbps_up": max(0.0, stats.wire_kbps_up - up),
@@ -154,6 +210,7 @@ class StatusMeter:
             counts = sending.session.counts
             values["fps_sent"] = rates["sent"].update(counts.units_sent, now_s)
             values["loss_up"] = counts.loss
+            values["keyframes_sent"] = counts.keyframes_sent
             values["face_visible"] = sending.face_visible
         if receiving is not None and stats.latency_ms_p50 is None and stats.rtt_ms is not None:
             values["latency_ms"] = (
@@ -162,6 +219,18 @@ class StatusMeter:
                 + (stats.encode_ms or 0)
                 + (stats.generate_ms or 0)
             )
+        if receiving is not None:
+            values["keyframes_received"] = receiving.session.counts.keyframes
+        quality = judge(
+            bad_network=self._conversation.phase is Phase.BAD_NETWORK,
+            loss=max(
+                (value for value in (stats.loss, values.get("loss_up")) if isinstance(value, float)), default=None
+            ),
+            rtt_ms=stats.rtt_ms,
+            slowed=bool(self._pace.text),
+            shown=None if stats.shown_fps is None else stats.shown_fps / CALL_FPS,
+        )
+        values |= {"quality_bars": quality.bars, "quality": quality.word}
         if sending is not None and receiving is not None:
             missed = receiving.dropped_frames + receiving.session.played.left_out
             self._set_pace(stats.encode_ms, sending.dropped_frames, missed)

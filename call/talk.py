@@ -1,10 +1,12 @@
 """One call of the page: a peer in both directions between the stage and the network, and what H.264 would need."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from call.compare import H264Cost, WatchedCropper
 from call.options import CALL_FPS, CallOptions
 from call.stage import Stage
+from talkcodec.bitstream import Chat, Presence
 from talkcodec.codec import FaceCropper
 from talkcodec.peer.peer import Peer, Receives, Sends
 from talkcodec.peer.webrtc import WebRtcConnection
@@ -20,8 +22,16 @@ CREATOR = "talkcodec call"
 class Talk:
     """A connection, the peer on it, and its place on the stage while the call lasts."""
 
-    def __init__(self, engine: "Engine", options: CallOptions, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(
+        self,
+        engine: "Engine",
+        options: CallOptions,
+        stage: Stage,
+        agreed: Callable[[], None],
+        heard: Callable[[Presence | Chat], None],
+    ) -> None:
+        """agreed: the two fit together, before anything is sent; heard: what the other person says."""
+        self._stage, self._on_agreed = stage, agreed
         size = engine.config.picture_size
         self.h264 = H264Cost(size, CALL_FPS) if options.compare else None
         self.connection = WebRtcConnection(options.ice_servers)
@@ -29,10 +39,11 @@ class Talk:
         self.peer = Peer(
             engine, self.connection, options.peer, creator=CREATOR,
             sends=Sends(CALL_FPS, sound=True, cropper=cropper, on_self=stage.show_self),
-            receives=Receives(stage.show, stage.play), on_agreed=self._agreed,
+            receives=Receives(stage.show, stage.play), on_agreed=self._agreed, on_person=heard,
         )  # fmt: skip
 
     def _agreed(self) -> None:
+        self._on_agreed()
         self._stage.port = self.peer
 
     async def close(self) -> None:

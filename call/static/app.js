@@ -1,28 +1,26 @@
-// The page: joins, shows, switches. The engine holds the state; the page asks for it every second.
+// The page: joins, leaves, asks the engine every second, and hands what it says to those who show it.
+// The engine holds the state of the call; this file holds where the page stands to it.
 
+import { Chat } from './chat.js';
+import { Devices } from './devices.js';
+import { $, say } from './dom.js';
 import { Engine, EngineError } from './engine.js';
-import { Plot } from './plot.js';
-
-const $ = (id) => document.getElementById(id);
-const CAPTURE = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 25, max: 30 }, facingMode: 'user' };
-const HEARING = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
-const MOOD = {
-  talking: 'good', waiting: 'busy', calling: 'busy', connecting: 'busy', lost: 'busy', 'bad-network': 'bad', failed: 'bad',
-};
-const OVER = ['ended', 'peer-left', 'failed'];
-const TITLE = {
-  waiting: 'Waiting for your peer', calling: 'Calling', connecting: 'Connecting', talking: 'No picture yet',
-  'bad-network': 'Bad network', lost: 'Connection lost', 'peer-left': 'Your peer left', ended: 'You hung up',
-  failed: 'That did not work',
-};
+import { Doorbell, saveRecording, showRecording, wireKeys, wireScreens } from './extras.js';
+import { showFigures } from './figures.js';
+import { Lobby } from './lobby.js';
+import { OVER, show, showSwitches, switchOff } from './show.js';
 
 const engine = new Engine(takeKey());
-const plot = new Plot($('plot'));
-let stream = null;
+const devices = new Devices();
+const lobby = new Lobby(devices);
+const chat = new Chat(engine, complain);
+const doorbell = new Doorbell();
 let connection = null;
 let joined = false;
+let withCamera = true;
+let elsewhere = false;
+let silent = 0;
 let status = null;
-let width = 640;
 
 // The key comes in the fragment, which no server sees; it moves to this tab's memory and leaves the address line.
 function takeKey() {
@@ -34,57 +32,57 @@ function takeKey() {
   return sessionStorage.getItem('key') ?? '';
 }
 
-// Joining
+// Joining and leaving
 
-async function join(withCamera) {
-  hideProblem();
-  $('join').disabled = $('join-view').disabled = true;
+async function join(camera) {
+  lobby.joining = true;
+  $('problem').hidden = true;
+  $('join').disabled = $('join-view').disabled = $('again').disabled = true;
   try {
-    stream = withCamera ? await openDevices() : null;
+    withCamera = camera;
+    if (!camera) devices.close();
+    else if (!devices.stream) await devices.open();
+    devices.deafen();
+    if (lobby.name) await engine.act('name', { text: lobby.name });
+    if ($('lobby').open) for (const what of ['microphone', 'camera']) await engine.act(what, { on: lobby.start[what] });
     await connect();
     joined = true;
-    sessionStorage.setItem('joined', withCamera ? 'camera' : 'view');
-    $('lobby').close();
+    elsewhere = false;
+    sessionStorage.setItem('joined', camera ? 'camera' : 'view');
+    lobby.close();
+    if (status && OVER.includes(status.phase)) status = await engine.act('again');
+    await update();
     $('controls').focus({ preventScroll: true });
   } catch (error) {
-    stopDevices();
-    showProblem(error);
+    devices.close();
+    lobby.problem(error);
   } finally {
-    $('join').disabled = $('join-view').disabled = false;
+    lobby.joining = false;
+    $('join').disabled = $('join-view').disabled = $('again').disabled = false;
   }
-}
-
-async function openDevices() {
-  if (!navigator.mediaDevices) {
-    throw new Error('Browsers give the camera only to pages of this machine or over https. Open the address with 127.0.0.1.');
-  }
-  return navigator.mediaDevices.getUserMedia({ video: CAPTURE, audio: HEARING });
-}
-
-function stopDevices() {
-  stream?.getTracks().forEach((track) => track.stop());
-  stream = null;
 }
 
 async function connect() {
-  const opened = await engine.connect(stream);
+  const opened = await engine.connect(devices.stream);
   connection?.pc.close();
   connection = opened;
   $('peer').srcObject = new MediaStream([opened.peer]);
   $('sound').srcObject = new MediaStream([opened.sound]);
   $('own-generated').srcObject = new MediaStream([opened.own]);
-  $('own-camera').srcObject = stream;
-  if (status) applySwitches(status);
+  $('own-camera').srcObject = devices.stream;
+  await devices.speakThrough($('sound'));
   opened.pc.addEventListener('connectionstatechange', () => {
     if (opened === connection && ['failed', 'closed'].includes(opened.pc.connectionState)) reconnect();
   });
 }
 
+// The engine closed our connection: another tab took over, or it was cut.
 async function reconnect() {
   connection?.pc.close();
   connection = null;
   while (joined && !connection) {
     try {
+      if ((await engine.status()).page === 'elsewhere') return yieldTo();
       await connect();
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 2000));
@@ -92,186 +90,117 @@ async function reconnect() {
   }
 }
 
-const PROBLEMS = {
-  NotAllowedError: [
-    'The browser does not give out the camera and microphone',
-    'They were refused for this page, or the system refuses them to the browser. Click the camera or padlock sign in the address line, allow both, and join again. You can also join without them: you then see and hear your peer.',
-  ],
-  NotFoundError: [
-    'No camera or no microphone was found',
-    'Plug them in and join again, or join without them: you then see and hear your peer.',
-  ],
-  NotReadableError: [
-    'The camera or the microphone is busy',
-    'Another program holds it. Close that program and join again, or join without them.',
-  ],
-};
-
-function showProblem(error) {
-  const [title, text] = PROBLEMS[error.name] ?? ['Joining did not work', error.message];
-  $('problem-title').textContent = title;
-  $('problem-text').textContent = text;
-  $('problem').hidden = false;
-  if (!$('lobby').open) $('lobby').showModal();
+function yieldTo() {
+  elsewhere = true;
+  leave();
 }
 
-function hideProblem() {
-  $('problem').hidden = true;
+// Camera and microphone off, and this page out of the call; the engine is told, so that the peer is too.
+function leave() {
+  const was = joined;
+  joined = false;
+  connection?.pc.close();
+  connection = null;
+  devices.close();
+  for (const id of ['peer', 'sound', 'own-generated', 'own-camera']) $(id).srcObject = null;
+  if (document.pictureInPictureElement) document.exitPictureInPicture();
+  if (document.fullscreenElement) document.exitFullscreen();
+  if (was && !elsewhere) engine.act('leave').catch(() => {});
 }
 
-// Showing
+// Asking
 
 async function poll() {
   try {
-    show(await engine.status());
+    await take(await engine.status());
+    silent = 0;
   } catch (error) {
-    showSilence(error);
+    silent += 1;
+    const refused = error instanceof EngineError && error.status === 401;
+    if (refused || silent > 1) lose(refused
+      ? 'The key is missing or old. Open the address that the program printed.'
+      : 'The talkcodec program on this machine has stopped. Start it again and open the address that it prints.');
   }
   setTimeout(poll, 1000);
 }
 
-function showSilence(error) {
-  document.body.dataset.mood = 'bad';
-  document.body.dataset.phase = 'no-engine';
-  const refused = error instanceof EngineError && error.status === 401;
-  say('state-text', refused
-    ? 'The key is missing or old. Open the address that the program printed.'
-    : 'The talkcodec program on this machine does not answer. Start it again and open the address that it prints.');
-}
-
-function show(next) {
+async function take(next) {
+  const first = !status;
+  if (status && OVER.includes(status.phase) && !OVER.includes(next.phase)) chat.clear(); // perhaps somebody else
   status = next;
-  const { phase } = next;
-  document.body.dataset.phase = phase;
-  document.body.dataset.mood = MOOD[phase] ?? 'idle';
-  say('state-text', next.text);
-  showEmpty(next);
-  showSwitches(next);
-  showFigures(next);
-  const notice = [next.machine, next.face_visible === false && next.camera ? 'Your face is not in the picture: your peer sees the last one.' : '']
+  if (joined && next.page === 'elsewhere') yieldTo();
+  if (joined && OVER.includes(next.phase)) {
+    leave();
+    $('empty-title').focus({ preventScroll: true });
+  }
+  if (first && !joined && !lobby.joining) begin(next);
+  await update();
+}
+
+function begin(next) {
+  const before = sessionStorage.getItem('joined');
+  if (OVER.includes(next.phase) && before) return;
+  if (before && next.page !== 'here') join(before === 'camera');
+  else lobby.open();
+}
+
+async function update() {
+  const place = elsewhere ? 'elsewhere' : joined ? 'call' : 'away';
+  document.body.dataset.joined = String(joined);
+  if ($('lobby').open) lobby.show(status, waitingText(status));
+  show(status, place);
+  showSwitches(status, place, devices.stream);
+  if (elsewhere) switchOff();
+  showFigures(status);
+  showRecording(elsewhere ? null : status);
+  if (joined) devices.apply(status.microphone, status.camera);
+  if (joined) await devices.adapt(status.capture_width_px);
+  doorbell.show(status);
+  await chat.show(status);
+  const notice = [status.machine, status.face_visible === false && status.camera ? 'Your face is not in the picture: your peer sees the last one.' : '']
     .filter(Boolean).join(' ');
-  say('notice', notice);
-  $('notice').hidden = !notice;
-  adaptCapture(next);
-}
-
-function showEmpty(next) {
-  const picture = $('peer').videoWidth > 0 && ['talking', 'bad-network'].includes(next.phase);
-  $('peer').hidden = !picture;
-  $('empty').hidden = picture;
-  say('empty-title', TITLE[next.phase] ?? '');
-  say('empty-text', next.phase === 'waiting' ? 'They join with this command, on a machine with talkcodec.' : next.text);
-  const inviting = Boolean(next.invitation) && ['waiting', 'peer-left', 'lost'].includes(next.phase);
-  $('invite').hidden = !inviting;
-  if (inviting) {
-    const command = `python -m call '${next.invitation}'`;
-    if ($('link').value !== command) $('link').value = command;
-    say('invite-note', next.reachable
-      ? 'Whoever has this link can call you. It carries a key: send it to your peer only.'
-      : 'This link works on this machine only. Start with --listen 0.0.0.0 to be called from other machines.');
-  }
-  $('again').hidden = !OVER.includes(next.phase);
-  say('again', next.invitation ? 'Wait for a call' : 'Call again');
-}
-
-function showSwitches(next) {
-  const talking = ['talking', 'bad-network'].includes(next.phase);
-  press('mute', !next.microphone, next.microphone ? 'Mute' : 'Unmute');
-  press('camera', !next.camera, next.camera ? 'Camera off' : 'Camera on');
-  press('view', next.self_view);
-  press('keypoints', next.keypoints);
-  press('record', Boolean(next.recording), next.recording ? 'Stop' : 'Record');
-  $('keyframe').disabled = !talking;
-  $('record').disabled = !talking && !next.recording;
-  $('hang-up').disabled = OVER.includes(next.phase);
-  $('recording').hidden = !next.recording;
-  const own = next.self_view && $('own-generated').videoWidth > 0;
-  $('self').hidden = !stream && !own;
-  $('self').classList.toggle('off', !next.camera);
-  $('own-camera').hidden = own || !stream;
-  $('own-generated').hidden = !own;
-  say('self-caption', !next.camera ? 'Camera off' : own ? 'As your peer sees you' : next.self_view ? 'Generating…' : 'You');
-  applySwitches(next);
-}
-
-function press(id, on, label) {
-  $(id).setAttribute('aria-pressed', String(on));
-  if (label) say_in($(id).querySelector('span'), label);
-}
-
-// The devices themselves go quiet too, not only what the engine sends on.
-function applySwitches(next) {
-  stream?.getAudioTracks().forEach((track) => { track.enabled = next.microphone; });
-  stream?.getVideoTracks().forEach((track) => { track.enabled = next.camera; });
-}
-
-async function adaptCapture(next) {
-  if (!stream || next.capture_width_px === width) return;
-  width = next.capture_width_px;
-  try {
-    await stream.getVideoTracks()[0].applyConstraints({ ...CAPTURE, width: { ideal: width }, height: { ideal: (width * 3) / 4 } });
-  } catch {
-    // a camera without other sizes: the engine scales
+  if (!elsewhere) {
+    say('notice', notice);
+    $('notice').hidden = !notice;
   }
 }
 
-function showFigures(next) {
-  const talking = next.seconds != null;
-  const rate = (value) => (talking && value != null ? value.toFixed(1) : '–');
-  const whole = (value) => (talking && value != null ? Math.round(value).toString() : '–');
-  say('headline-number', rate(next.picture_kbps_up));
-  const times = talking && next.h264_kbps > 0 && next.picture_kbps_up > 0 ? next.h264_kbps / next.picture_kbps_up : 0;
-  say('headline-text', times >= 1.5
-    ? `kbit/s for the picture you send: H.264 would take ${times.toFixed(times < 10 ? 1 : 0)} times that`
-    : 'kbit/s for the picture you send');
-  say('up', rate(next.picture_kbps_up));
-  say('down', rate(next.picture_kbps_down));
-  say('h264', next.h264_kbps > 0 ? rate(next.h264_kbps) : '–');
-  say('sound-rate', talking ? `${rate(next.sound_kbps_up)} / ${rate(next.sound_kbps_down)}` : '–');
-  say('crf', String(next.h264_crf));
-  say('fps-shown', whole(next.fps_shown));
-  say('fps-sent', whole(next.fps_sent));
-  say('latency-label', next.latency_ms != null && !next.latency_measured ? 'Latency, about' : 'Latency');
-  say('latency', whole(next.latency_ms));
-  const losses = [next.loss_up, next.loss_down].filter((value) => value != null);
-  say('loss', losses.length ? (100 * Math.max(...losses)).toFixed(0) : '–');
-  say('rtt', whole(next.rtt_ms));
-  say('keyframe-age', whole(next.keyframe_age_s));
-  say('model', `Model ${next.model}${next.generate_ms ? `; a picture takes ${next.generate_ms.toFixed(0)} ms to draw, ${(next.encode_ms ?? 0).toFixed(0)} ms to code` : ''}.`);
-  $('clock').hidden = !talking;
-  if (talking) {
-    const seconds = Math.floor(next.seconds);
-    say('clock', `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`);
-    plot.add({ up: next.picture_kbps_up, down: next.picture_kbps_down, anchor: next.h264_kbps > 0 ? next.h264_kbps : null });
-    $('plot').setAttribute('aria-label',
-      `Picture rate over the last two minutes. Now ${rate(next.picture_kbps_up)} kbit/s sent, ${rate(next.picture_kbps_down)} received; H.264 would need ${rate(next.h264_kbps)}.`);
-  }
+// In the dialog one has not joined yet: the invitation comes after it.
+function waitingText(next) {
+  return next.phase === 'waiting' ? 'Nobody has called yet. You can join and wait.' : next.text;
 }
 
-// Only what changes is written: a live region is read out at each change.
-function say(id, text) {
-  say_in($(id), text);
-}
-
-function say_in(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+function lose(why) {
+  status = null;
+  if (joined) leave();
+  show(null, 'gone', why);
+  if ($('lobby').open) lobby.show(null, why);
+  $('lobby').classList.toggle('lost', $('lobby').open);
+  showFigures(null);
+  showRecording(null);
+  switchOff();
+  chat.show(null);
 }
 
 // Switching
 
-async function act(action, on) {
+async function act(action, more) {
   try {
-    show(await engine.act(action, on));
+    await take(await engine.act(action, more));
   } catch (error) {
-    say('notice', error.message);
-    $('notice').hidden = false;
+    complain(error);
   }
+}
+
+function complain(error) {
+  say('notice', error.message);
+  $('notice').hidden = false;
 }
 
 function toggles(id, action, inverted = false) {
   $(id).addEventListener('click', () => {
     const pressed = $(id).getAttribute('aria-pressed') === 'true';
-    act(action, inverted ? pressed : !pressed);
+    act(action, { on: inverted ? pressed : !pressed });
   });
 }
 
@@ -282,26 +211,28 @@ toggles('keypoints', 'keypoints');
 toggles('record', 'record');
 $('keyframe').addEventListener('click', () => act('keyframe'));
 $('hang-up').addEventListener('click', () => act('hang_up'));
-$('again').addEventListener('click', () => act('again'));
+$('again').addEventListener('click', () => join(withCamera));
 $('join').addEventListener('click', () => join(true));
 $('join-view').addEventListener('click', () => join(false));
-$('lobby').addEventListener('cancel', (event) => event.preventDefault()); // there is nothing behind it yet
+$('save').addEventListener('click', () => saveRecording(engine, status.recorded).catch(complain));
 $('copy').addEventListener('click', async () => {
   try {
     await navigator.clipboard.writeText($('link').value);
     say('copy', 'Copied');
   } catch {
     $('link').select();
-    say('copy', 'Press Ctrl+C');
+    say('copy', document.execCommand('copy') ? 'Copied' : 'Press Ctrl+C');
   }
   setTimeout(() => say('copy', 'Copy'), 2500);
 });
 // Sound may start only after the person has touched the page.
 document.addEventListener('pointerdown', () => $('sound').play().catch(() => {}), { once: true });
+$('peer').addEventListener('resize', () => status && update());
+window.addEventListener('pagehide', () => joined && engine.act('leave').catch(() => {}));
 
-$('peer').addEventListener('resize', () => status && showEmpty(status));
-
-const before = sessionStorage.getItem('joined');
-if (before) join(before === 'camera');
-else $('lobby').showModal();
+wireKeys();
+wireScreens();
+$('lobby').showModal();
+$('join').disabled = $('join-view').disabled = true;
+if (sessionStorage.getItem('joined')) $('lobby').close();
 poll();

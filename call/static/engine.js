@@ -10,6 +10,7 @@ export class EngineError extends Error {
 export class Engine {
   constructor(key) {
     this.key = key;
+    this.id = crypto.randomUUID?.() ?? String(Math.random()); // of this page, told apart from other tabs
   }
 
   async request(path, options = {}) {
@@ -28,13 +29,22 @@ export class Engine {
   }
 
   async status() {
-    return (await this.request('/api/status')).json();
+    return (await this.request(`/api/status?id=${this.id}`)).json();
   }
 
-  async act(action, on = true) {
-    const body = JSON.stringify({ action, on });
+  // more: { on } or { text }
+  async act(action, more = {}) {
+    const body = JSON.stringify({ action, ...more });
     const headers = { 'Content-Type': 'application/json' };
-    return (await this.request('/api/do', { method: 'POST', headers, body })).json();
+    return (await this.request(`/api/do?id=${this.id}`, { method: 'POST', headers, body, keepalive: action === 'leave' })).json();
+  }
+
+  async chat(after) {
+    return (await this.request(`/api/chat?after=${after}`)).json();
+  }
+
+  async recording() {
+    return (await this.request('/api/recording')).blob();
   }
 
   // stream: camera and microphone, or null. Resolves to a Connection.
@@ -49,7 +59,7 @@ export class Engine {
       await pc.setLocalDescription();
       await gathered(pc);
       const headers = { 'Content-Type': 'application/sdp' };
-      const response = await this.request('/api/page', { method: 'POST', headers, body: pc.localDescription.sdp });
+      const response = await this.request(`/api/page?id=${this.id}`, { method: 'POST', headers, body: pc.localDescription.sdp });
       await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
     } catch (error) {
       pc.close();

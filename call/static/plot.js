@@ -11,7 +11,7 @@ export class Plot {
     new ResizeObserver(() => this.draw()).observe(svg);
   }
 
-  // values: { up, down, anchor } in kbit/s, null where not known
+  // values: { up, down, anchor } in kbit/s, null where not known; mark: a keyframe travelled
   add(values) {
     this.points.push(values);
     if (this.points.length > SECONDS) this.points.shift();
@@ -30,6 +30,9 @@ export class Plot {
       make('text', { x: 0, y: y(value) - 3 }, value === top ? `${value} kbit/s` : `${value}`),
     ]);
     parts.push(make('text', { x: 0, y: HEIGHT }, '2 min ago'), make('text', { x: width, y: HEIGHT, 'text-anchor': 'end' }, 'now'));
+    this.points.forEach((point, index) => {
+      if (point.mark) parts.push(make('line', { class: 'mark', x1: x(index), x2: x(index), y1: 8, y2: HEIGHT - 14 }));
+    });
     for (const name of SERIES) {
       for (const run of runs(this.points, name)) {
         const line = run.map(([index, value]) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`).join(' ');

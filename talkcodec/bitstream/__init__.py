@@ -25,6 +25,7 @@ from talkcodec.bitstream.messages import (
     serialize,
 )
 from talkcodec.bitstream.motion import MotionUnit, StateLookup, parse_motion, serialize_motion
+from talkcodec.bitstream.people import MAX_CHAT, MAX_NAME, Chat, Presence
 from talkcodec.bitstream.recording import RecordingReader, RecordingWriter
 from talkcodec.bitstream.records import AudioFormat, IndexEntry, RecordedAudio, RecordingHeader
 from talkcodec.bitstream.states import MotionState, MotionSteps, dequantise, quantise
@@ -32,6 +33,8 @@ from talkcodec.bitstream.tables import MotionTable, generic_table, load_table, t
 from talkcodec.bitstream.timebase import TimeBase
 
 __all__ = [
+    "MAX_CHAT",
+    "MAX_NAME",
     "AudioFormat",
     "BasePicture",
     "BaseRequest",
@@ -39,6 +42,7 @@ __all__ = [
     "BundlePiece",
     "BundledUnit",
     "Bye",
+    "Chat",
     "CodedUnit",
     "Hello",
     "IndexEntry",
@@ -53,6 +57,7 @@ __all__ = [
     "MotionSteps",
     "MotionTable",
     "MotionUnit",
+    "Presence",
     "ReceiverReport",
     "RecordedAudio",
     "RecordingHeader",

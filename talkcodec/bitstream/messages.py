@@ -13,6 +13,7 @@ from talkcodec.bitstream import wire
 from talkcodec.bitstream.base import MAX_BASE_BYTES
 from talkcodec.bitstream.keyframe import MAX_KEYFRAME_BYTES, MAX_PICTURE_SIZE
 from talkcodec.bitstream.motion import MAX_MOTION_BYTES
+from talkcodec.bitstream.people import Chat, Presence, chat, presence, presence_fields
 from talkcodec.bitstream.states import MAX_KEYPOINTS, MotionSteps
 from talkcodec.bitstream.timebase import MAX_TICKS, TimeBase
 from talkcodec.errors import BitstreamError, ConfigError, UsageError
@@ -199,7 +200,7 @@ class BundlePiece:
 
 Message: TypeAlias = (
     Hello | KeyframePiece | KeyframeAck | KeyframeRequest | MotionBundle | ReceiverReport | Bye | SoundClock
-    | BaseRequest | BundlePiece
+    | BaseRequest | BundlePiece | Presence | Chat
 )  # fmt: skip
 
 
@@ -384,4 +385,6 @@ _TYPES: dict[int, _Row] = {
     8: (MotionBundle, 5, _layer_bundle_fields, _layer_bundle),
     9: (BaseRequest, 1, lambda m: [m.sequence], lambda f: BaseRequest(wire.integer(f[0], 0, _U16, "sequence"))),
     10: (BundlePiece, 4, lambda m: [m.sequence, m.index, m.count, m.data], _bundle_piece),
+    11: (Presence, 5, presence_fields, presence),
+    12: (Chat, 1, lambda m: [m.text], chat),
 }  # fmt: skip

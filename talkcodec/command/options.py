@@ -172,9 +172,7 @@ RungOption: TypeAlias = Annotated[
 ]
 BitrateOption: TypeAlias = Annotated[
     float | None,
-    typer.Option(
-        "--bitrate", metavar="KBPS", help="Rate of the picture in kbit/s, keyframes and all included."
-    ),
+    typer.Option("--bitrate", metavar="KBPS", help="Rate of the picture in kbit/s, keyframes and all included."),
 ]
 
 BudgetOption: TypeAlias = Annotated[

@@ -12,10 +12,12 @@ from typing import Any, Protocol
 from talkcodec.bitstream import (
     BundlePiece,
     Bye,
+    Chat,
     Hello,
     KeyframePiece,
     Message,
     MotionBundle,
+    Presence,
     SoundClock,
     agree,
     parse,
@@ -70,6 +72,7 @@ class Link:
         self.sending: SendingEnd | None = None
         self.receiving: ReceivingEnd | None = None
         self.sound: SoundSink | None = None
+        self.on_person: Callable[[Presence | Chat], None] = lambda message: None
         self.peer_hello: Hello | None = None
         self.agreed = asyncio.Event()
         self.last_motion_s = float("-inf")
@@ -230,6 +233,9 @@ class Link:
         elif isinstance(message, SoundClock):
             if self.sound is not None:
                 self.sound.set_clock(message)
+        elif isinstance(message, Presence | Chat):
+            if self.peer_hello is not None:
+                self.on_person(message)
         elif isinstance(message, KeyframePiece | MotionBundle | BundlePiece):
             if self.receiving is not None:
                 self.last_motion_s = now_s

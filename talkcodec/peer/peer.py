@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiortc import MediaStreamTrack
 
-from talkcodec.bitstream import Bye, Hello, KeyframeRequest
+from talkcodec.bitstream import Bye, Chat, Hello, KeyframeRequest, Presence
 from talkcodec.codec import hello_for
 from talkcodec.errors import BusyError
 from talkcodec.peer.config import PeerConfig
@@ -26,7 +26,7 @@ from talkcodec.peer.receiving import ReceivingEnd
 from talkcodec.peer.selfview import MirroredEnd
 from talkcodec.peer.sending import Cropper, SendingEnd
 from talkcodec.peer.sound import OutgoingSound, SoundConfig, SoundReceiver
-from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE, FEATURE_READS_PADDING
+from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE, FEATURE_PEOPLE, FEATURE_READS_PADDING
 from talkcodec.session.budget import CallBudget
 from talkcodec.session.voice_buffer import VoiceCounts
 from talkcodec.transport.boundary import Transport
@@ -105,8 +105,10 @@ class Peer:
         sends: Sends | None = None,
         receives: Receives | None = None,
         on_agreed: Callable[[], None] = lambda: None,
+        on_person: Callable[[Presence | Chat], None] | None = None,
     ) -> None:
-        """on_agreed: the two fit together; what it raises ends the call. Raises ConfigError for settings that do not
+        """on_agreed: the two fit together; what it raises ends the call. on_person: takes what the other person says,
+        on the event loop; None where nobody reads it. Raises ConfigError for settings that do not
         go together, and MismatchError for a table that is not here: before anything connects."""
         self._engine, self._sends, self._receives, self._on_agreed = engine, sends, receives, on_agreed
         transport = connection.transport
@@ -115,9 +117,7 @@ class Peer:
         self._budget: CallBudget | None = None
         self._aimed_bps = 1.0
         if sends is not None and config.budget_kbps is not None:
-            self._budget = CallBudget(
-                config.budget_kbps * 1000, sends.sound, config.voice_bps, config.sound_frame_ms
-            )
+            self._budget = CallBudget(config.budget_kbps * 1000, sends.sound, config.voice_bps, config.sound_frame_ms)
             plan = self._budget.plan()
             sound = SoundConfig(plan.sound_bps, plan.frame_ms)
             config = replace(config, sound=sound, sender=replace(config.sender, keyframe_bps=round(plan.keyframe_bps)))
@@ -125,7 +125,10 @@ class Peer:
         self.config = replace(config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room)))
         self.connection = connection
         self._carrier = transport if isinstance(transport, WithSound) and config.carrier != "data-channel" else None
+        self._on_person = on_person
         self.link = Link(transport, self._hello(creator), self._agreed, config.link, self.config.limits)
+        if on_person is not None:
+            self.link.on_person = on_person
         self.lip_sync = LipSync()
         self.first_timestamp: int | None = None
         self.same_clock = False
@@ -142,6 +145,8 @@ class Peer:
         features = 0 if self._receives is None else FEATURE_BASE
         if self._receives is not None and self._carrier is not None:
             features |= FEATURE_READS_PADDING
+        if self._on_person is not None:
+            features |= FEATURE_PEOPLE
         if self._sends is None:
             return replace(hello, features=features)
         features |= FEATURE_AUDIO if self._sends.sound else 0
@@ -236,6 +241,17 @@ class Peer:
         if isinstance(sending, MirroredEnd) and sending.looking != looking:
             sending.looking = looking
             self.link.wake()
+
+    @property
+    def reads_people(self) -> bool:
+        """Whether the other side, an older program perhaps, reads what `tell` says; False before the two agreed."""
+        theirs = self.link.peer_hello
+        return theirs is not None and bool(theirs.features & FEATURE_PEOPLE)
+
+    def tell(self, message: Presence | Chat) -> None:
+        """Something from person to person; not sent to a side that does not read it."""
+        if self.reads_people:
+            self.link.send(message)
 
     def request_keyframe(self) -> None:
         """A person wants a fresh picture of the other side."""

@@ -9,7 +9,7 @@ import ipaddress
 import logging
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
@@ -66,12 +66,17 @@ class WhipServer:
 
     offer: called with an SDP offer, returns the answer; raises BusyError (409) or OfferError (400).
     ended: called when the caller DELETEs the call.
+    beside: what else is answered here, a page for people who open the address, say.
     """
 
     def __init__(
-        self, config: WhipConfig, offer: Callable[[str], Awaitable[str]], ended: Callable[[], Awaitable[None]]
+        self,
+        config: WhipConfig,
+        offer: Callable[[str], Awaitable[str]],
+        ended: Callable[[], Awaitable[None]],
+        beside: Sequence[web.RouteDef] = (),
     ) -> None:
-        self.config = config
+        self.config, self._beside = config, beside
         self.key = config.key or secrets.token_urlsafe(16)
         self.url = ""
         self._offer, self._ended = offer, ended
@@ -87,6 +92,7 @@ class WhipServer:
         for path in (self.config.path, self.config.path + "/{resource}"):
             app.router.add_options(path, self._options)
         app.router.add_patch(self.config.path + "/{resource}", self._patch)
+        app.router.add_routes(self._beside)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.config.host, self.config.port, ssl_context=self._tls())

@@ -4,7 +4,7 @@ No I/O and no clock: messages and times go in, messages and frames to show come 
 """
 
 from talkcodec.session.base_order import NumberedUnit
-from talkcodec.session.handshake import FEATURE_AUDIO, FEATURE_BASE, FEATURE_READS_PADDING, bye_for
+from talkcodec.session.handshake import FEATURE_AUDIO, FEATURE_BASE, FEATURE_PEOPLE, FEATURE_READS_PADDING, bye_for
 from talkcodec.session.jitter_buffer import PlayedFrames, PlayoutConfig, Shown
 from talkcodec.session.limits import Limits
 from talkcodec.session.load import LoadControl
@@ -16,6 +16,7 @@ from talkcodec.session.sender import Sender, SenderConfig, SenderCounts
 __all__ = [
     "FEATURE_AUDIO",
     "FEATURE_BASE",
+    "FEATURE_PEOPLE",
     "FEATURE_READS_PADDING",
     "Limits",
     "LoadControl",

@@ -3,7 +3,7 @@
 from talkcodec.bitstream import Bye
 from talkcodec.errors import MismatchError
 
-__all__ = ["FEATURE_AUDIO", "FEATURE_BASE", "FEATURE_READS_PADDING", "bye_for"]
+__all__ = ["FEATURE_AUDIO", "FEATURE_BASE", "FEATURE_PEOPLE", "FEATURE_READS_PADDING", "bye_for"]
 
 FEATURE_AUDIO = 1
 """Bit of Hello.features: the sender of this Hello also sends an Opus track."""
@@ -13,6 +13,9 @@ FEATURE_BASE = 2
 
 FEATURE_READS_PADDING = 4
 """Bit of Hello.features: its sender reads messages in the padding of the sound's packets."""
+
+FEATURE_PEOPLE = 8
+"""Bit of Hello.features: its sender reads Presence and Chat."""
 
 BYE_MISMATCH = 1
 _TEXT_LIMIT = 64

@@ -13,6 +13,7 @@ from talkcodec.bitstream import (
     BundledUnit,
     BundlePiece,
     Bye,
+    Chat,
     Hello,
     KeyframeAck,
     KeyframePiece,
@@ -25,6 +26,7 @@ from talkcodec.bitstream import (
     MotionSteps,
     MotionTable,
     MotionUnit,
+    Presence,
     ReceiverReport,
     RecordingHeader,
     SoundClock,
@@ -115,6 +117,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Bye, u8, names),
     st.builds(SoundClock, u32, u32),
     st.builds(BaseRequest, u16),
+    st.builds(Presence, *([st.booleans()] * 4), st.text(max_size=40)),
+    st.builds(Chat, st.text(min_size=1, max_size=256)),
     bundle_pieces(),
 )
 
@@ -183,6 +187,9 @@ MESSAGE_VECTORS: dict[str, Message] = {
     "sound-clock": SoundClock(4294967295, 90_000),
     "base-request": BaseRequest(65535),
     "bundle-piece": BundlePiece(65535, 1, 64, b"\x08piece"),
+    "presence": Presence(True, False, True, False, "Zoë " + "x" * 36),
+    "presence-away": Presence(False, False, False, True),
+    "chat": Chat("<b>hello</b> \u202eé"),
 }  # fmt: skip
 
 MOTION_VECTORS: dict[str, MotionUnit] = {

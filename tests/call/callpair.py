@@ -12,9 +12,10 @@ from fakes import FakeEngine, colour_at
 from pair import CONFIG
 from waiting import eventually, real_time
 
-from call.conversation import Conversation, Phase
+from call.conversation import Conversation
 from call.options import CallOptions, Invitation
 from call.stage import Stage
+from call.words import Phase
 from talkcodec.peer.signalling import WhipConfig
 from talkcodec.types import Picture
 

@@ -9,8 +9,8 @@ import pytest
 from callpair import Side, mean_of, talk, two_sides
 from waiting import eventually
 
-from call.conversation import Phase
 from call.options import Invitation
+from call.words import Phase
 from talkcodec.errors import ConfigError
 from talkcodec.peer.signalling import WhipConfig, WhipServer
 

@@ -98,7 +98,7 @@ async def test_status_says_where_the_call_stands_and_whom_to_invite(tmp_path: Pa
         assert "#" in status["invitation"]
         assert status["reachable"] is False
         assert status["seconds"] is None
-        assert status["page"] is False
+        assert status["page"] == "none"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ async def test_a_bad_offer_is_refused_and_the_page_lives(tmp_path: Path, body: b
         async with client.post(f"{server.url}api/page", data=body, headers=headers) as response:
             assert response.status == expected
         async with client.get(f"{server.url}api/status", headers=bearer(server)) as response:
-            assert (await response.json())["page"] is False
+            assert (await response.json())["page"] == "none"
 
 
 class Colour(MediaStreamTrack):
