@@ -7,6 +7,7 @@ import typer
 
 from talkcodec.command.options import (
     DEFAULT_MODEL,
+    CarrierOption,
     EngineKind,
     EngineOption,
     IceServerOption,
@@ -34,6 +35,7 @@ def receive(
     model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = EngineKind.auto,
     threads: ThreadsOption = None,
+    carrier: CarrierOption = "auto",
     ice_server: IceServerOption = None,
     once: Annotated[bool, typer.Option(help="End after the first call.")] = False,
     stats: StatsOption = None,
@@ -49,11 +51,13 @@ def receive(
     from talkcodec.command.console import run_program, started_as
     from talkcodec.command.exits import ExitCode
     from talkcodec.media.sinks import open_sink
+    from talkcodec.peer.config import PeerConfig
     from talkcodec.peer.signalling import WhipConfig, WhipServer
 
     options = ReceiveOptions(
         whip=WhipConfig(host=host, port=port, key=key, cert=cert, key_file=cert_key),
         ice_servers=ice_servers(ice_server),
+        peer=PeerConfig(carrier=carrier),
         once=once,
         stats=stats,
         quiet=quiet,

@@ -24,7 +24,14 @@ from rich.table import Table
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.command.apps import new_app
 from talkcodec.command.exits import run_app, tell
-from talkcodec.command.options import DEFAULT_MODEL, BitrateOption, ModelOption, RungOption, ThreadsOption
+from talkcodec.command.options import (
+    DEFAULT_MODEL,
+    BitrateOption,
+    CarrierOption,
+    ModelOption,
+    RungOption,
+    ThreadsOption,
+)
 from talkcodec.errors import TalkcodecError
 from talkcodec.media import MediaReader, MediaWriter, read_opus
 from talkcodec.media.sources import VideoFile
@@ -45,6 +52,7 @@ def main(
     bitrate: BitrateOption = None,
     model: ModelOption = DEFAULT_MODEL,
     threads: ThreadsOption = None,
+    carrier: CarrierOption = "auto",
 ) -> None:
     """Hold a call between two processes on this machine, and show both sides of it."""
     out.mkdir(parents=True, exist_ok=True)
@@ -55,7 +63,7 @@ def main(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     key = secrets.token_urlsafe(12)
-    common = ["--model", model, *(["--threads", str(threads)] if threads else [])]
+    common = ["--model", model, "--carrier", carrier, *(["--threads", str(threads)] if threads else [])]
     receiver = _start(
         "receiver", ["--port", str(port), "--key", key, "--sink", str(received), "--once", *common], files["receiver"]
     )

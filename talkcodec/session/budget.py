@@ -57,10 +57,13 @@ class CallPlan:
 
 @dataclass(frozen=True, slots=True)
 class CallBudget:
-    """bps: all that this side sends, on the wire. sound: whether there is a track at all."""
+    """bps: all that this side sends, on the wire. sound: whether there is a track at all. voice_bps, frame_ms: of the
+    sound, whatever the budget; None: as it says."""
 
     bps: float
     sound: bool = True
+    voice_bps: int | None = None
+    frame_ms: int | None = None
 
     def __post_init__(self) -> None:
         if not 8_000 <= self.bps <= 2_000_000:
@@ -71,6 +74,7 @@ class CallBudget:
         message_bytes: what the carrier adds to a message, and what comes back for it."""
         bps = self.bps * min(1.0, max(0.0, share))
         voice_bps, frame_ms = next((voice, frame) for least, voice, frame in SOUNDS if bps >= least)
+        voice_bps, frame_ms = self.voice_bps or voice_bps, self.frame_ms or frame_ms
         sound_bps = voice_bps + PACKET_BYTES * 8 * 1000 / frame_ms if self.sound else 0.0
         picture_bps = max(LEAST_PICTURE_BPS, bps - sound_bps - BESIDE_BPS)
         repeat = loss > LOSSY and picture_bps >= REPEAT_FROM_BPS
