@@ -1,16 +1,11 @@
 """Who is there, under what name, what they write: between two engines, and with what a hostile peer says."""
 
-import asyncio
 from pathlib import Path
 
-import pytest
-from callpair import Side, talk, two_sides
+from callpair import Side, talk
 from waiting import eventually
 
-from call.company import Company, plain
 from call.words import Phase
-from talkcodec.bitstream import Chat, Presence
-from talkcodec.errors import UsageError
 
 
 async def test_nothing_is_sent_to_nobody_and_the_clock_starts_when_both_are_there(tmp_path: Path) -> None:
