@@ -125,7 +125,7 @@ class StatusMeter:
         )
         theirs = company.theirs
         return {
-            "recorded": None if stage.recorded is None else str(stage.recorded),
+            "recorded": None if stage.recorded is None else str(stage.recorded.resolve()),
             "name": company.name,
             "peer_name": company.their_name,
             "peer_here": conversation.peer_here,
@@ -149,7 +149,7 @@ class StatusMeter:
             "microphone": switches.microphone,
             "keypoints": switches.keypoints,
             "self_view": switches.self_view,
-            "recording": None if recording is None else str(recording.path),
+            "recording": None if recording is None else str(recording.path.resolve()),
             "capture_width_px": pace.capture_width_px,
             "capture_fps": round(CALL_FPS),
             "calls": conversation.calls,

@@ -41,7 +41,7 @@ async function join(camera) {
   try {
     withCamera = camera;
     if (!camera) devices.close();
-    else if (!devices.stream) await devices.open();
+    else if (!devices.stream && !(await devices.open())) throw new Error('The camera was opened twice. Join again.');
     devices.deafen();
     if (lobby.name) await engine.act('name', { text: lobby.name });
     if ($('lobby').open) for (const what of ['microphone', 'camera']) await engine.act(what, { on: lobby.start[what] });
@@ -50,8 +50,8 @@ async function join(camera) {
     elsewhere = false;
     sessionStorage.setItem('joined', camera ? 'camera' : 'view');
     lobby.close();
-    if (status && OVER.includes(status.phase)) status = await engine.act('again');
-    await update();
+    if (status && OVER.includes(status.phase)) await take(await engine.act('again'));
+    else await update();
     $('controls').focus({ preventScroll: true });
   } catch (error) {
     devices.close();

@@ -6,22 +6,30 @@ const HEARING = { echoCancellation: true, noiseSuppression: true, autoGainContro
 export class Devices {
   constructor() {
     this.stream = null;
+    this.turn = 0; // counts up when what is being opened is not wanted any more
     this.width = 640;
     this.context = null;
     this.analyser = null;
     this.chosen = JSON.parse(localStorage.getItem('devices') ?? '{}');
   }
 
-  // Opens what was chosen, or what the browser takes; throws what getUserMedia throws.
+  // Opens what was chosen, or what the browser takes; null when it was closed or opened anew before the person had
+  // answered. Throws what getUserMedia throws.
   async open() {
     if (!navigator.mediaDevices) {
       throw new Error('Browsers give the camera only to pages of this machine or over https. Open the address with 127.0.0.1.');
     }
     this.close();
+    const turn = this.turn;
     const wish = (kind) => (this.chosen[kind] ? { deviceId: { ideal: this.chosen[kind] } } : {});
-    this.stream = await navigator.mediaDevices.getUserMedia({
+    const stream = await navigator.mediaDevices.getUserMedia({
       video: { ...CAPTURE, ...wish('videoinput') }, audio: { ...HEARING, ...wish('audioinput') },
     });
+    if (turn !== this.turn) {
+      stream.getTracks().forEach((track) => track.stop());
+      return null;
+    }
+    this.stream = stream;
     this.listen();
     return this.stream;
   }
@@ -78,6 +86,7 @@ export class Devices {
   }
 
   close() {
+    this.turn += 1;
     this.deafen();
     this.stream?.getTracks().forEach((track) => track.stop());
     this.stream = null;

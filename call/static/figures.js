@@ -28,7 +28,10 @@ export function showFigures(next) {
   say('voice', rate(next?.voice_kbps));
   showQuality(talking ? next : null);
   $('clock').hidden = !talking;
-  if (!next) return;
+  if (!next) {
+    plot.clear();
+    return;
+  }
   say('crf', String(next.h264_crf));
   say('model', `Model ${next.model}${next.rung ? `, ${next.rung} rung` : ''}${next.generate_ms ? `; a picture takes ${next.generate_ms.toFixed(0)} ms to draw, ${(next.encode_ms ?? 0).toFixed(0)} ms to code` : ''}.`);
   if (talking) {

@@ -49,13 +49,13 @@ export class Lobby {
   async preview() {
     try {
       const stream = await this.devices.open();
-      if (!$('lobby').open) return;
+      if (!stream) return;
       $('preview-video').srcObject = stream;
       $('problem').hidden = true;
       this.measure();
       this.switch('camera', this.start.camera);
     } catch (error) {
-      this.problem(error);
+      if ($('lobby').open) this.problem(error);
     }
     await this.offer();
   }

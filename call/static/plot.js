@@ -18,6 +18,11 @@ export class Plot {
     this.draw();
   }
 
+  clear() {
+    this.points = [];
+    this.draw();
+  }
+
   draw() {
     const width = this.svg.clientWidth || 300;
     this.svg.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`);

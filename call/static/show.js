@@ -9,7 +9,7 @@ const MOOD = {
   talking: 'good', alone: 'busy', waiting: 'busy', calling: 'busy', connecting: 'busy', lost: 'busy', 'bad-network': 'bad', failed: 'bad',
 };
 const TITLE = {
-  waiting: 'Waiting for your peer', calling: 'Calling', connecting: 'Connecting', talking: 'No picture yet', alone: 'Not at the page yet',
+  waiting: 'Waiting for your peer', calling: 'Calling', connecting: 'Connecting', talking: 'No picture yet',
   'bad-network': 'Bad network', lost: 'Connection lost', 'peer-left': 'The call is over', ended: 'The call is over', failed: 'That did not work',
 };
 
@@ -34,12 +34,23 @@ export function show(next, place, why = '') {
   showSigns(picture ? next : null);
 }
 
+function alone(next) {
+  const who = next.peer_name || 'Your peer';
+  const met = next.seconds != null;
+  return {
+    title: met ? `${who} has closed the page` : `${who} is not at the page yet`,
+    text: met ? 'The call goes on when they are back.' : 'Their program is connected. Nothing is sent until they come.',
+    state: next.text, button: '',
+  };
+}
+
 function usual(next) {
+  if (next.phase === 'alone') return alone(next);
   const over = OVER.includes(next.phase);
   const short = next.phase !== 'talking' && next.phase !== 'bad-network';
   const title = next.ringing ? 'They are calling' : over && next.total_seconds == null && next.phase === 'ended' ? 'You take no calls' : TITLE[next.phase] ?? '';
   return {
-    title: next.phase === 'alone' && next.peer_name ? `${next.peer_name} is not at the page` : title,
+    title,
     text: next.phase === 'waiting' ? 'They join with this command, on a machine with talkcodec.' : next.text,
     state: short ? `${title}.` : next.text,
     button: over ? (next.ringing ? 'Answer' : next.total_seconds == null && next.invitation ? 'Wait for a call' : 'Call again') : '',

@@ -153,6 +153,7 @@ async def test_two_people_call_each_other(clip: Path) -> None:
             for tab in tabs:
                 assert "#" not in await tab.js("location.href"), "the key stays in the address line"
                 await until(tab, "document.querySelector('#lobby').open")
+                await until(tab, "!document.querySelector('#join').disabled")
                 await tab.click("#join")
             for tab in tabs:
                 await until(
@@ -191,10 +192,12 @@ async def test_two_people_call_each_other(clip: Path) -> None:
             await bob.click("#hang-up")
             await until(bob, "document.body.dataset.phase === 'ended'")
             await until(ann, "document.body.dataset.phase === 'peer-left'")
-            assert await ann.js("document.querySelector('#state-text').textContent") == "Your peer left the call."
+            assert await ann.js("document.querySelector('#empty-text').textContent") == "Your peer left the call."
             assert await ann.js("document.querySelector('#peer').hidden") is True
 
-            await bob.click("#again")  # and the same link serves again
+            for tab in (bob, ann):  # and the same link serves again
+                await until(tab, "!document.querySelector('#again').disabled")
+                await tab.click("#again")
             for tab in tabs:
                 await until(tab, "['talking', 'bad-network'].includes(document.body.dataset.phase)")
             assert ann.errors == bob.errors == []
@@ -203,7 +206,7 @@ async def test_two_people_call_each_other(clip: Path) -> None:
 async def test_a_refused_camera_is_explained_and_one_can_still_join(clip: Path) -> None:
     with engine() as host:
         async with browser(clip, allow=False) as chrome, page(chrome, host["page"]) as tab:
-            await until(tab, "document.querySelector('#lobby').open")
+            await until(tab, "document.querySelector('#lobby').open && !document.querySelector('#join').disabled")
             await tab.click("#join")
             await until(tab, "!document.querySelector('#problem').hidden")
             said = await tab.js("document.querySelector('#problem').innerText")
@@ -220,13 +223,13 @@ async def test_without_the_key_the_page_says_what_to_do() -> None:
     with engine() as host:
         async with browser() as chrome, page(chrome, host["page"].split("#")[0]) as tab:
             await until(tab, "document.body.dataset.phase === 'no-engine'")
-            assert "Open the address" in await tab.js("document.querySelector('#state-text').textContent")
+            assert "Open the address" in await tab.js("document.querySelector('#lobby-peer').innerText")
 
 
 async def test_every_control_has_a_name_and_can_be_reached_with_the_keyboard() -> None:
     with engine() as host:
         async with browser() as chrome, page(chrome, host["page"]) as tab:
-            await until(tab, "document.querySelector('#lobby').open")
+            await until(tab, "document.querySelector('#lobby').open && !document.querySelector('#join').disabled")
             await tab.click("#join-view")
             await until(tab, "!document.querySelector('#lobby').open && document.body.dataset.phase === 'waiting'")
             tree = (await tab.send("Accessibility.getFullAXTree"))["nodes"]
