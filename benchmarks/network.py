@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from talkcodec.codec import EncoderConfig, FaceCropper, Rung
-from talkcodec.errors import UsageError
+from talkcodec.errors import ClosedError, UsageError
 from talkcodec.media import MediaReader
 from talkcodec.media.sound import read_sound
 from talkcodec.model.config import DEFAULT_MODEL
@@ -201,7 +201,11 @@ async def main_async(arguments: argparse.Namespace) -> int:
         for row in ROWS:
             if arguments.only and not any(part in row.name for part in arguments.only):
                 continue
-            result = await bench.run(row, carrier, arguments.seconds)
+            try:
+                result = await bench.run(row, carrier, arguments.seconds)
+            except ClosedError as error:
+                rows.append([row.name, f"ended: {error}", *["-"] * (len(COLUMNS) - 2)])
+                continue
             rows.append(cells_of(row.name, result))
             kept.append({"carrier": carrier, **asdict(result)})
             console.print("  " + " | ".join(rows[-1]), highlight=False)

@@ -11,6 +11,7 @@ from talkcodec.command.options import (
     BitrateOption,
     BudgetOption,
     BundleOption,
+    CarrierOption,
     DelayOption,
     EngineKind,
     EngineOption,
@@ -24,6 +25,8 @@ from talkcodec.command.options import (
     RefreshOption,
     RungOption,
     SmoothingOption,
+    SoundBitrateOption,
+    SoundFrameOption,
     StatsOption,
     StillOption,
     ThreadsOption,
@@ -34,6 +37,7 @@ from talkcodec.command.options import (
     picture_rate,
     rate_config,
     threads_for,
+    voice_bps,
 )
 
 __all__ = ["call"]
@@ -84,6 +88,9 @@ def call(
     rung: RungOption = None,
     bitrate: BitrateOption = None,
     budget: BudgetOption = DEFAULT_BUDGET_KBPS,
+    carrier: CarrierOption = "auto",
+    sound_bitrate: SoundBitrateOption = None,
+    sound_frame: SoundFrameOption = None,
     bundle: BundleOption,
     motion_fps: MotionFpsOption,
     added_delay: DelayOption,
@@ -123,7 +130,16 @@ def call(
         public_url=public_url,
         ca_file=ca,
         ice_servers=ice_servers(ice_server),
-        peer=PeerConfig(encoder=encoder, rate=rate, budget_kbps=budget, rung=chosen, bitrate_bps=bitrate_bps),
+        peer=PeerConfig(
+            encoder=encoder,
+            rate=rate,
+            budget_kbps=budget,
+            rung=chosen,
+            bitrate_bps=bitrate_bps,
+            carrier=carrier,
+            voice_bps=voice_bps(sound_bitrate),
+            sound_frame_ms=sound_frame,
+        ),
         compare=compare,
         record_dir=record_dir,
         stats=stats,
@@ -136,8 +152,10 @@ def call(
         cert=page_cert,
         key_file=page_cert_key,
     )
-    guest = ("--model", model, "--engine", engine.value) + (("--threads", str(threads)) if threads else ())
-    options = ProgramOptions(call_options, page_options if page else None, source, guest if demo else None, open_page)
+    guest = ["--model", model, "--engine", engine.value, "--carrier", carrier]
+    guest += ["--threads", str(threads)] if threads else []
+    shown, invited = page_options if page else None, tuple(guest) if demo else None
+    options = ProgramOptions(call_options, shown, source, invited, open_page)
     loaded = open_model(model, engine, threads)
 
     async def run() -> ExitCode:

@@ -14,11 +14,9 @@ import logging
 import secrets
 import ssl
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from importlib.resources import files
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -26,11 +24,12 @@ from call.browser import Browser
 from call.company import plain
 from call.conversation import Conversation
 from call.filesource import FileSource
+from call.guard import Guard
 from call.options import CallOptions, PageOptions
 from call.status import StatusMeter
 from talkcodec.bitstream import MAX_NAME
 from talkcodec.errors import BitstreamError, TalkcodecError, UsageError
-from talkcodec.peer.signalling import MAX_SDP_BYTES, is_loopback, same_key
+from talkcodec.peer.signalling import MAX_SDP_BYTES
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
@@ -47,20 +46,6 @@ STATIC = {
     "/app.js": ("app.js", "text/javascript"),
     **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in SCRIPTS},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
-}
-
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob: mediastream:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(), display-capture=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
 }
 
 
@@ -82,8 +67,8 @@ class PageServer:
         self.meter = StatusMeter(engine, conversation)
         self.meter.source = None if source is None else source.name
         self.browser: Browser | None = None
+        self._guard = Guard(options.host, self.key)
         self._page_id = ""
-        self._hosts: frozenset[str] = frozenset()
         self._runner: web.AppRunner | None = None
         self._metering: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -91,7 +76,7 @@ class PageServer:
 
     async def start(self) -> None:
         """Listen. Raises UsageError when the port is taken or the certificate cannot be read."""
-        app = web.Application(client_max_size=MAX_SDP_BYTES, middlewares=[self._guard])
+        app = web.Application(client_max_size=MAX_SDP_BYTES, middlewares=[self._guard.middleware])
         for path in STATIC:
             app.router.add_get(path, self._file)
         app.router.add_get("/api/status", self._status)
@@ -114,11 +99,8 @@ class PageServer:
             raise UsageError(
                 f"cannot serve the page at {host}:{self.options.port}: {error}; try --page-port"
             ) from error
-        port = self._runner.addresses[0][1]
-        named = f"[{host}]" if ":" in host else host
-        self.url = f"http{'s' if tls else ''}://{named}:{port}/"
-        names = {named} | ({"127.0.0.1", "localhost", "[::1]"} if is_loopback(host) else set())
-        self._hosts = frozenset(f"{name}:{port}" for name in names)
+        named = self._guard.listens(self._runner.addresses[0][1])
+        self.url = f"http{'s' if tls else ''}://{named}/"
         self._metering = asyncio.create_task(self._meter())
 
     @property
@@ -145,39 +127,6 @@ class PageServer:
             await self._leave(self.browser)
         if self._runner is not None:
             await self._runner.cleanup()
-
-    @web.middleware
-    async def _guard(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        """Names that are not ours (DNS rebinding), other sites' pages, and strangers stay outside."""
-        try:
-            if not self._is_ours(request.host):
-                raise web.HTTPMisdirectedRequest(text="this host name is not served here\n")
-            origin = request.headers.get("Origin")
-            if origin is not None and not self._is_ours(urlsplit(origin).netloc):
-                raise web.HTTPForbidden(text="requests of other sites are not answered\n")
-            if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-                raise web.HTTPForbidden(text="requests of other sites are not answered\n")
-            if request.path.startswith("/api/"):
-                self._authorise(request)
-            response = await handler(request)
-        except web.HTTPException as error:
-            error.headers.update(HEADERS)
-            raise
-        response.headers.update(HEADERS)
-        return response
-
-    def _is_ours(self, host: str) -> bool:
-        # On a wildcard address the page has every name of the machine: only the key guards it then.
-        return host in self._hosts or self.options.host in ("0.0.0.0", "::")
-
-    def _authorise(self, request: web.Request) -> None:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not same_key(given, self.key):
-            raise web.HTTPUnauthorized(
-                text="wrong or missing key: open the address that was printed\n", headers={"WWW-Authenticate": "Bearer"}
-            )
 
     async def _file(self, request: web.Request) -> web.Response:
         name, kind = STATIC[request.path]

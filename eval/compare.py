@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 
-__all__ = ["LOWER_IS_BETTER", "BdRate", "BreakEven", "bd_rate", "break_even", "front"]
+__all__ = ["LOWER_IS_BETTER", "BdRate", "BreakEven", "bd_rate", "break_even", "front", "value_at"]
 
 LOWER_IS_BETTER = frozenset({"l1", "akd_px", "akd_ocular", "aed", "mkr"})
 
@@ -90,6 +90,15 @@ def break_even(anchor: Curve, quality: float, metric: str) -> BreakEven:
         return BreakEven(None, points[-1][0], "above")
     log_rates = np.log([rate for rate, _ in points])
     return BreakEven(float(np.exp(np.interp(sign * quality, values, log_rates))))
+
+
+def value_at(curve: Curve, rate: float, metric: str) -> float | None:
+    """What the front of `curve` has at a rate, linear in log rate; None beyond its ends."""
+    points = front(curve, metric)
+    if not points or not points[0][0] <= rate <= points[-1][0]:
+        return None
+    rates, values = zip(*points, strict=True)
+    return float(np.interp(math.log(rate), np.log(rates), values))
 
 
 def _mean_log_rate(

@@ -18,10 +18,10 @@ class Row:
     """One measurement.
 
     clip: file name without suffix; frames, fps, size: of it. point: Point.key; curve, label: its names for people.
-    rates: bits a second (see eval.wire.Traffic). paper, strict: ModeScores as dictionaries. seconds: wall-clock time
-    of coding and decoding on the machine that measured. model_sha256, restoration_sha256: weights of talkcodec, the
-    latter empty where none restore: in the motion rung, and at a picture size that has none. error: why there are no
-    scores.
+    rates: bits a second (see eval.wire.Traffic). paper, strict: ModeScores as dictionaries; jitter, flicker: as
+    ClipScores, None in rows from before they were measured. seconds: wall-clock time of coding and decoding on the
+    machine that measured. model_sha256, restoration_sha256: weights of talkcodec, the latter empty where none restore:
+    in the motion rung, and at a picture size that has none. error: why there are no scores.
     """
 
     clip: str
@@ -41,11 +41,13 @@ class Row:
     instruments: Mapping[str, str] = field(default_factory=dict)
     identity_every: int = 1
     model_sha256: str = ""
-    restoration_sha256: str = ""
     version: str = ""
     seconds: float = 0.0
     error: str = ""
     schema: int = SCHEMA
+    flicker: float | None = None
+    flicker_reference: float | None = None
+    restoration_sha256: str = ""
 
     @property
     def identity(self) -> tuple[str, str]:

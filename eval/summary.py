@@ -40,6 +40,8 @@ class Mean:
     paper: Mapping[str, float]
     jitter_px: Interval
     jitter_reference_px: Interval
+    flicker: Interval
+    flicker_reference: Interval
     bits_per_pixel: float
 
     def rate(self, name: str) -> float:
@@ -112,5 +114,7 @@ def _mean(rows: list[Row]) -> Mean:
         paper={name: frame_weighted(rows, name) for name in metrics},
         jitter_px=bootstrap_mean([row.jitter_px for row in rows]),
         jitter_reference_px=bootstrap_mean([row.jitter_reference_px for row in rows]),
+        flicker=bootstrap_mean([row.flicker for row in rows]),
+        flicker_reference=bootstrap_mean([row.flicker_reference for row in rows]),
         bits_per_pixel=float(np.mean(bits)),
     )

@@ -1,6 +1,6 @@
 """A video to a recording of some 6 kbit/s, and back to a video.
 
-    python examples/file_to_file.py talk.mp4 talk.tkc talk-decoded.mp4 [MODEL]
+python examples/file_to_file.py talk.mp4 talk.tkc talk-decoded.mp4 [MODEL]
 """
 
 import sys

@@ -7,6 +7,7 @@ import typer
 
 from talkcodec.command.options import (
     DEFAULT_MODEL,
+    CarrierOption,
     EngineKind,
     EngineOption,
     IceServerOption,
@@ -25,7 +26,7 @@ __all__ = ["receive"]
 
 def receive(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any.")] = 8088,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any.")] = 8088,
     key: Annotated[str, typer.Option(envvar="TALKCODEC_KEY", help="Key that callers need; else made up.")] = "",
     cert: Annotated[str | None, typer.Option(help="Certificate (PEM), for https.")] = None,
     cert_key: Annotated[str | None, typer.Option(help="Its private key (PEM).")] = None,
@@ -34,6 +35,7 @@ def receive(
     model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = EngineKind.auto,
     threads: ThreadsOption = None,
+    carrier: CarrierOption = "auto",
     ice_server: IceServerOption = None,
     once: Annotated[bool, typer.Option(help="End after the first call.")] = False,
     stats: StatsOption = None,
@@ -49,11 +51,13 @@ def receive(
     from talkcodec.command.console import run_program, started_as
     from talkcodec.command.exits import ExitCode
     from talkcodec.media.sinks import open_sink
+    from talkcodec.peer.config import PeerConfig
     from talkcodec.peer.signalling import WhipConfig, WhipServer
 
     options = ReceiveOptions(
         whip=WhipConfig(host=host, port=port, key=key, cert=cert, key_file=cert_key),
         ice_servers=ice_servers(ice_server),
+        peer=PeerConfig(carrier=carrier),
         once=once,
         stats=stats,
         quiet=quiet,

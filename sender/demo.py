@@ -24,14 +24,21 @@ from rich.table import Table
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.command.apps import new_app
 from talkcodec.command.exits import run_app, tell
-from talkcodec.command.options import DEFAULT_MODEL, BitrateOption, ModelOption, RungOption, ThreadsOption
+from talkcodec.command.options import (
+    DEFAULT_MODEL,
+    BitrateOption,
+    CarrierOption,
+    ModelOption,
+    RungOption,
+    ThreadsOption,
+)
 from talkcodec.errors import TalkcodecError
 from talkcodec.media import MediaReader, MediaWriter, read_opus
 from talkcodec.media.sources import VideoFile
 from talkcodec.sample import sample_path
 from talkcodec.types import Picture
 
-__all__ = ["app", "main"]
+__all__ = ["app", "figures_of", "main"]
 
 app = new_app()
 
@@ -45,6 +52,7 @@ def main(
     bitrate: BitrateOption = None,
     model: ModelOption = DEFAULT_MODEL,
     threads: ThreadsOption = None,
+    carrier: CarrierOption = "auto",
 ) -> None:
     """Hold a call between two processes on this machine, and show both sides of it."""
     out.mkdir(parents=True, exist_ok=True)
@@ -55,7 +63,7 @@ def main(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     key = secrets.token_urlsafe(12)
-    common = ["--model", model, *(["--threads", str(threads)] if threads else [])]
+    common = ["--model", model, "--carrier", carrier, *(["--threads", str(threads)] if threads else [])]
     receiver = _start(
         "receiver", ["--port", str(port), "--key", key, "--sink", str(received), "--once", *common], files["receiver"]
     )
@@ -79,7 +87,7 @@ def main(
         rows = {name: [json.loads(line) for line in path.read_text().splitlines()] for name, path in files.items()}
         if not rows["sender"] or not rows["receiver"]:
             raise TalkcodecError("the call was too short to be measured")
-        figures = _figures(rows["sender"], rows["receiver"])
+        figures = figures_of(rows["sender"], rows["receiver"])
         (out / "call.json").write_text(json.dumps(figures, indent=2) + "\n")
         _print_table(figures, rows["sender"][-1], rows["receiver"][-1])
         side = _side_by_side(source, received, rows, out / "side-by-side.mp4")
@@ -102,7 +110,7 @@ def _wait_until_listening(receiver: "subprocess.Popen[str]") -> None:
     threading.Thread(target=receiver.stdout.read, daemon=True).start()  # nobody reads on: do not let the pipe fill
 
 
-def _figures(sent: list[dict[str, Any]], got: list[dict[str, Any]]) -> dict[str, Any]:
+def figures_of(sent: list[dict[str, Any]], got: list[dict[str, Any]]) -> dict[str, Any]:
     """The call as a whole: rates are means after the first two seconds of pictures."""
     last = got[-1]
     steady = [row for row in sent if row["units"]][2:] or sent[-1:]

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
     "Base",
+    "Carrier",
     "Crop",
     "Delivery",
     "Drive",
@@ -107,6 +108,11 @@ class Delivery(Enum):
     """In order, and sent again until it arrives: Hello, keyframe pieces, acknowledgements, requests, Bye."""
     DROPPABLE = "droppable"
     """At once or not at all, in any order: motion bundles one way, receiver reports the other."""
+
+
+Carrier: TypeAlias = Literal["auto", "data-channel", "sound"]
+"""What takes droppable messages: the data channel, or the padding of the sound's packets. "auto" is what costs less on
+the wire: the sound, where we send it and the peer reads it."""
 
 
 @dataclass(frozen=True, slots=True)

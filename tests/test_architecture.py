@@ -86,6 +86,20 @@ def test_layers_name_every_part_once_and_nothing_else() -> None:
     assert set(named) >= PURE
 
 
+def test_what_takes_a_picture_says_its_colours_and_range() -> None:
+    silent = []
+    for part in ("codec", "media", "peer", "picture", "runtime"):
+        for path in (ROOT / "talkcodec" / part).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                    continue
+                takes = any(ast.unparse(each.annotation) == "Picture" for each in node.args.args if each.annotation)
+                said = ast.get_docstring(node) or "As the class says."
+                if takes and not said.startswith("As ") and not re.search("RGB|in any colours", said):
+                    silent.append(f"{path.relative_to(ROOT)}: {node.name}")
+    assert silent == []
+
+
 def test_the_drawing_shows_these_layers() -> None:
     """The first block of docs/architecture.md, from the roof to the ground."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

@@ -47,3 +47,18 @@ def test_two_peers(tmp_path: Path) -> None:
     match = re.fullmatch(r"(\d+) pictures shown, at least 25 of them exact, from (\d+) bytes on the wire\n", said)
     assert match is not None, said
     assert int(match[1]) >= 25
+
+
+def test_array_to_disk(tmp_path: Path) -> None:
+    said = run(ROOT / "examples/array_to_disk.py", tmp_path / "frames", MODEL, folder=tmp_path)
+    saved_bytes = sum(path.stat().st_size for path in (tmp_path / "frames").iterdir())
+    assert said == f"(150, 64, 64, 3) to {saved_bytes} bytes, and back to (150, 64, 64, 3)\n"
+    assert len(list((tmp_path / "frames").glob("*.unit"))) == 150
+
+
+def test_webcam_with_the_sample_in_its_place(tmp_path: Path) -> None:
+    film = tmp_path / "seen.mp4"
+    said = run(ROOT / "examples/webcam.py", film, "sample", "2", MODEL, folder=tmp_path)
+    assert re.fullmatch(r"second 0: \d+ bytes\nsecond 1: \d+ bytes\n", said)
+    with MediaReader(film) as reader:
+        assert len(list(reader)) == 50

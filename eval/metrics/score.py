@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from eval.clips import as_unit
 from eval.instruments.base import Instruments
-from eval.metrics import faces, fidelity
+from eval.metrics import faces, fidelity, flicker
 from eval.metrics.faces import Observation, nan_mean
 from talkcodec.errors import UsageError
 
@@ -48,14 +48,16 @@ class ModeScores:
 
 @dataclass(frozen=True)
 class ClipScores:
-    """Both modes, landmark jitter of the generated and of the reference clip (pixels a frame squared), instruments'
-    hashes.
+    """Both modes, landmark jitter (pixels a frame squared) and flicker (levels of 255) of the generated and of the
+    reference clip, instruments' hashes.
     """
 
     paper: ModeScores
     strict: ModeScores
     jitter_px: float
     jitter_reference_px: float
+    flicker: float
+    flicker_reference: float
     instruments: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,11 +111,14 @@ def score_clip(
     fidelities = np.array([_fidelity(r, g) for r, g in zip(reference_frames, generated_frames, strict=True)])  # (T, 4)
     seen = reference if reference is not None else observe(reference_frames, instruments, identity_every)
     made = observe(generated_frames, instruments, identity_every)
+    steady, unsteady = flicker.flicker(reference_frames, generated_frames)
     return ClipScores(
         paper=_mode(fidelities, seen, made, strict=False),
         strict=_mode(fidelities, seen, made, strict=True),
         jitter_px=faces.jitter_px(made.landmarks),
         jitter_reference_px=faces.jitter_px(seen.landmarks),
+        flicker=unsteady,
+        flicker_reference=steady,
         instruments=instruments.hashes(),
     )
 

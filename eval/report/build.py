@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from eval.points import make_point
 from eval.report import plots
+from eval.report.checks import clips_beside_anchor_table, rates_beside_best_table
 from eval.report.page import Section, page
 from eval.report.strips import FilmStrip, film_strips
 from eval.report.tables import (
@@ -96,6 +97,10 @@ def _tables(rows: list[Row], means: list[Mean], subject: Mean | None) -> list[Ta
             tables.append(break_even_table(means, subject, rate))
         for rate in _RATES:
             tables.append(bd_rate_table(means, subject.curve, rate))
+    if subject is not None:
+        for rate, name in _RATES.items():
+            tables.append(rates_beside_best_table(means, subject.curve, rate, name))
+        tables.append(clips_beside_anchor_table(rows, subject.curve, "av1", "message_bps"))
     tables.append(research_table(means))
     if subject is not None:
         tables.append(clip_table(rows, subject))

@@ -14,9 +14,12 @@ from eval.summary import Interval, Mean
 __all__ = [
     "METRICS",
     "Table",
+    "anchor_codecs",
     "bd_rate_table",
     "break_even_table",
     "clip_table",
+    "curve_points",
+    "kbps",
     "points_table",
     "research_table",
 ]
@@ -64,18 +67,21 @@ class Table:
 
 def points_table(means: Sequence[Mean]) -> Table:
     """Every operating point: rates and strict scores with intervals."""
-    header = ["point", "payload", "keyframe", "wire up", "wire both", *(name for name, _ in METRICS.values()), "jitter"]
+    names = [*(name for name, _ in METRICS.values()), "jitter", "flicker"]
+    header = ["point", "payload", "keyframe", "wire up", "wire both", *names]
     rows = []
     for mean in sorted(means, key=_order):
-        rates = [_kbps(mean.rate(name)) for name in ("payload_bps", "keyframe_bps", "wire_up_bps", "wire_bps")]
+        rates = [kbps(mean.rate(name)) for name in ("payload_bps", "keyframe_bps", "wire_up_bps", "wire_bps")]
         scores = [_interval(mean.strict[metric], digits) for metric, (_, digits) in METRICS.items()]
-        rows.append([mean.label, *rates, *scores, f"{mean.jitter_px.mean:.2f}"])
+        rows.append([mean.label, *rates, *scores, f"{mean.jitter_px.mean:.2f}", _number(mean.flicker.mean)])
     reference = means[0].jitter_reference_px.mean if means else math.nan
+    steady = next((m.flicker_reference.mean for m in means if m.flicker_reference.count), math.nan)
     note = (
         "Strict mode: frame 0 left out, mean over clips, 95 % bootstrap interval over clips in brackets. Rates in "
         "kbit/s over the measured frames, the keyframe included; `keyframe` is its part of the payload. `wire both` "
         "counts headers and acknowledgements both ways. AKD and AED are means over frames in which a face was found; "
-        f"MKR is the share in which it was lost. Jitter in px a frame squared; the true clips have {reference:.2f}."
+        f"MKR is the share in which it was lost. Jitter in px a frame squared; the true clips have {reference:.2f}. "
+        f"Flicker in levels of 255 along the true motion; the true clips have {_number(steady)}."
     )
     return Table("All operating points", note, header, rows)
 
@@ -84,12 +90,12 @@ def bd_rate_table(means: Sequence[Mean], tested: str, rate: str) -> Table:
     """BD-rate of the talkcodec curve `tested` against every anchor's best points."""
     rows = []
     test = [mean for mean in means if mean.curve == tested]
-    anchors = _anchors(means)
+    anchors = anchor_codecs(means)
     for codec in [*anchors, ALL_ANCHORS]:
         anchor = [mean for mean in means if mean.codec == codec or (codec == ALL_ANCHORS and mean.codec in anchors)]
         cells = []
         for metric in COMPARED:
-            result = bd_rate(_curve(anchor, rate, metric), _curve(test, rate, metric), metric)
+            result = bd_rate(curve_points(anchor, rate, metric), curve_points(test, rate, metric), metric)
             cells.append(f"refused ({result.reason})" if result.percent is None else f"{result.percent:+.0f} %")
         rows.append([codec, *cells])
     note = (
@@ -103,21 +109,21 @@ def bd_rate_table(means: Sequence[Mean], tested: str, rate: str) -> Table:
 def break_even_table(means: Sequence[Mean], subject: Mean, rate: str) -> Table:
     """The rate that each anchor needs for the quality of `subject`."""
     rows = []
-    for codec in _anchors(means):
+    for codec in anchor_codecs(means):
         anchor = [mean for mean in means if mean.codec == codec]
         cells = []
         for metric in COMPARED:
-            result = break_even(_curve(anchor, rate, metric), subject.strict[metric].mean, metric)
+            result = break_even(curve_points(anchor, rate, metric), subject.strict[metric].mean, metric)
             if result.rate is not None:
-                cells.append(f"{_kbps(result.rate)} ({result.rate / subject.rate(rate):.1f}x)")
+                cells.append(f"{kbps(result.rate)} ({result.rate / subject.rate(rate):.1f}x)")
             elif result.beyond:
-                cells.append(f"{'under' if result.beyond == 'below' else 'over'} {_kbps(result.bound)}")
+                cells.append(f"{'under' if result.beyond == 'below' else 'over'} {kbps(result.bound)}")
             else:
                 cells.append("-")
         rows.append([codec, *cells])
     note = (
         f"kbit/s ({_rate_name(rate)}) at which each anchor is as good as `{subject.label}`, which needs "
-        f"{_kbps(subject.rate(rate))}; below that rate talkcodec is the better choice by this metric. `over` is the "
+        f"{kbps(subject.rate(rate))}; below that rate talkcodec is the better choice by this metric. `over` is the "
         "highest rate measured, at which the anchor is still worse; `under` the lowest, at which it is already better."
     )
     return Table(f"Break-even rate, {_rate_name(rate)}", note, ["anchor", *(METRICS[m][0] for m in COMPARED)], rows)
@@ -146,7 +152,7 @@ def clip_table(rows: Sequence[Row], subject: Mean) -> Table:
     chosen = [row for row in rows if row.point == subject.point and not row.error]
     for row in sorted(chosen, key=lambda row: -(row.strict["akd_px"] or math.inf)):
         copied = copies.get(row.clip)
-        cells = [row.clip, str(row.frames), _kbps(row.rates["payload_bps"])]
+        cells = [row.clip, str(row.frames), kbps(row.rates["payload_bps"])]
         for metric in ("l1", "psnr_db", "akd_px", "aed", "mkr"):
             digits = METRICS[metric][1]
             cells.append(_value(row.strict[metric], digits))
@@ -163,14 +169,15 @@ def _order(mean: Mean) -> tuple[bool, bool, str, str, float]:
     return mean.codec != "copy", mean.codec != "talkcodec", mean.codec, mean.curve, mean.rate("payload_bps")
 
 
-def _curve(means: Sequence[Mean], rate: str, metric: str) -> list[tuple[float, float]]:
+def curve_points(means: Sequence[Mean], rate: str, metric: str) -> list[tuple[float, float]]:
     """(rate, metric) of points; those that lost more than 5 % of the faces are no measurement of landmarks."""
     faces = metric in ("akd_px", "akd_ocular", "aed")
     usable = [m for m in means if not faces or not m.strict["mkr"].mean > LOST_FACES_WARNING]
     return [(mean.rate(rate), mean.strict[metric].mean) for mean in usable]
 
 
-def _anchors(means: Sequence[Mean]) -> list[str]:
+def anchor_codecs(means: Sequence[Mean]) -> list[str]:
+    """The conventional codecs that were measured."""
     return list(dict.fromkeys(mean.codec for mean in means if mean.codec not in ("copy", "talkcodec")))
 
 
@@ -183,7 +190,8 @@ def _rate_name(rate: str) -> str:
     }[rate]
 
 
-def _kbps(bps: float) -> str:
+def kbps(bps: float) -> str:
+    """Bits a second as the tables write them."""
     return f"{bps / 1000:.1f}"
 
 
@@ -191,6 +199,10 @@ def _interval(interval: Interval, digits: int) -> str:
     if interval.count == 0:
         return "-"
     return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
 
 
 def _value(value: float | None, digits: int) -> str:

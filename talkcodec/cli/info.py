@@ -42,7 +42,10 @@ def _read(source: Path) -> dict[str, Any]:
     except OSError as error:
         raise MediaError(f"cannot read {source}: {error.strerror or error}") from error
     with file:
-        reader = RecordingReader(file)
+        try:
+            reader = RecordingReader(file)
+        except BitstreamError as error:
+            raise BitstreamError(f"{source}: {error}") from error
         sizes: dict[str, list[int]] = {"keyframes": [], "motion": [], "base": [], "sound": []}
         picture_bytes_in: dict[int, int] = {}  # by second
         first = last = None

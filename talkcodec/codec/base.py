@@ -98,7 +98,7 @@ class BaseEncoder:
         self._afresh = self._hurry = True
 
     def encode(self, picture: Picture, timestamp: int, crop: Crop, afresh: bool = False) -> BasePicture:
-        """The next coded picture."""
+        """The next coded picture, of one (S, S, 3), RGB, 0 to 255."""
         size = self._config.size
         if picture.shape[0] != size:
             picture = np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), dtype=np.uint8)

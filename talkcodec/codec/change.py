@@ -27,7 +27,7 @@ class Change:
 
 
 def thumbnail(picture: Picture) -> Thumbnail:
-    """The cells of a picture (H, W, 3) of at least 16 px a side."""
+    """The cells of a picture (H, W, 3), RGB, 0 to 255, of at least 16 px a side."""
     stride = max(1, min(picture.shape[:2]) // 128)  # of large pictures every n-th pixel will do
     cells = cv2.resize(picture[::stride, ::stride], (CELLS, CELLS), interpolation=cv2.INTER_AREA)
     return np.asarray(cells / np.float32(255), dtype=np.float32)

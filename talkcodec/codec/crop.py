@@ -104,7 +104,7 @@ class FaceCropper:
         self._searched: Thumbnail | None = None
 
     def crop(self, frame: Picture, time_s: float) -> CroppedPicture:
-        """The next captured frame (H, W, 3), at least 16 px on each side, and its media time."""
+        """The next captured frame (H, W, 3), RGB, 0 to 255, at least 16 px on each side, and its media time."""
         captured_size = (frame.shape[1], frame.shape[0])
         if captured_size != self._captured_size:  # another camera, or the phone was turned
             self._start(captured_size)
@@ -193,7 +193,7 @@ class FaceCropper:
 
 
 def fit(frame: Picture, crop: Crop, size: int) -> Picture:
-    """The crop of a frame, scaled to size x size; what hangs over the frame's edge repeats its last pixels."""
+    """The crop of a frame (H, W, 3), RGB, 0 to 255, scaled to size x size; beyond its edge its last pixels repeat."""
     height, width = frame.shape[:2]
     if crop == Crop(0, 0, size) and (width, height) == (size, size):
         return frame
@@ -207,7 +207,7 @@ def fit(frame: Picture, crop: Crop, size: int) -> Picture:
 
 
 def paste_back(picture: Picture, crop: Crop, frame: Picture) -> Picture:
-    """A copy of the captured frame (H, W, 3) with the decoded picture in its crop; overhanging parts are cut off."""
+    """A copy of the captured frame (H, W, 3) with the decoded picture in its crop; both RGB, 0 to 255."""
     method = cv2.INTER_AREA if crop.size < picture.shape[0] else cv2.INTER_CUBIC
     square = cv2.resize(picture, (crop.size, crop.size), interpolation=method)
     height, width = frame.shape[:2]

@@ -82,7 +82,7 @@ class Encoder:
         new_face: bool = False,
         reference: Callable[[], Picture] | None = None,
     ) -> AccessUnit:
-        """Code one picture (S, S, 3), S the model's picture size.
+        """Code one picture (S, S, 3), RGB, 0 to 255, S the model's picture size.
 
         timestamp: 90 kHz, may wrap at 32 bits. crop, captured_size (width, height): where the picture lies in the
         captured frame, by default the picture is the frame; another crop than before brings a keyframe.
@@ -177,7 +177,7 @@ class Encoder:
                     self._base_shown.decode(base)
         keyframe = self._make_keyframe(reference() if reference else picture, crop, captured_size) if due else None
         assert self._current is not None
-        changed = self._holder.took(len(base.data), base.start is not None, self._time_s)
+        changed = self._holder.took(len(base.data), self._time_s)
         if changed is not None:
             self._base.change(changed)
             self.config = replace(self.config, base=changed)

@@ -41,7 +41,7 @@ class FaceDetector:
             raise EngineError(f"OpenCV's face cascades are not in {folder}: install opencv-python 4.14, as pinned")
 
     def find(self, picture: Picture, near: FaceBox | None = None) -> list[FaceBox]:
-        """Faces in a picture (H, W, 3), the largest first.
+        """Faces in a picture (H, W, 3), RGB, 0 to 255, the largest first.
 
         The cascades are tried one after another until one finds a face; with `near`, until a face is found there.
         """
@@ -66,7 +66,7 @@ class FaceDetector:
 
 
 def face_colours(picture: Picture, box: FaceBox) -> FloatArray:
-    """Histogram of the chroma (Cr, Cb) inside a face, (32, 32), sum 1: skin, hair and light, not brightness."""
+    """Histogram of the chroma (Cr, Cb) inside a face, (32, 32), sum 1. picture: (H, W, 3), RGB, 0 to 255."""
     height, width = picture.shape[:2]
     reach = 0.35 * box.width
     left, top = int(np.clip(box.x - reach, 0, width - 2)), int(np.clip(box.y - reach, 0, height - 2))

@@ -18,6 +18,9 @@ they are far too many."""
 
 _OVER, _FAR_OVER, _UNDER = 1.15, 1.6, 0.75
 
+_FALL = 0.75
+"""A rate that falls below this share of what it was is met at once."""
+
 _GROWTH = 0.045
 """Natural logarithm of the bytes' growth with one step of quality."""
 
@@ -46,21 +49,26 @@ class RateHolder:
             self._config = replace(top, base=self._remembered(top.base))
             self._since_s = float("inf")
         else:
-            self._config = replace(top, base=self._config.base)  # `took` will find the quality
+            base = self._config.base
+            if bitrate_bps < _FALL * self._bitrate_bps:  # a narrow network does not wait; `took` finds the rest
+                base = replace(base, quality=_half(base.quality + log(bitrate_bps / self._bitrate_bps) / _GROWTH))
+                self._since_s = float("inf")
+            self._config = replace(top, base=base)
         self._top, self._bitrate_bps = top, bitrate_bps
         return self._config
 
-    def took(self, size_bytes: int, started: bool, time_s: float) -> BaseConfig | None:
+    def took(self, size_bytes: int, time_s: float) -> BaseConfig | None:
         """A base picture took so many bytes; how the next are to be coded, None when as before.
 
-        started: it was a fresh start, which tells nothing of the others.
+        Fresh starts that the other end asks for count, so that a network that loses much is not sent more than others;
+        those that a change brings do not.
         """
         if self._bitrate_bps is None:
             return None
         if time_s < self._since_s:
             self._since_s, self._bytes = time_s, 0
             return None
-        self._bytes += 0 if started else size_bytes
+        self._bytes += size_bytes
         elapsed_s = time_s - self._since_s
         if elapsed_s < _URGENT_S:
             return None
@@ -73,7 +81,7 @@ class RateHolder:
         if _UNDER <= ratio <= _OVER:
             return None
         step = min(_LARGEST_STEP, max(-_LARGEST_STEP, -log(ratio) / _GROWTH))
-        quality = min(100.0, max(0.0, round(2 * (base.quality + step)) / 2))
+        quality = _half(base.quality + step)
         changed = replace(base, quality=quality)
         if changed == base and ratio > _OVER:
             lower = [step.base for step in cheaper(self._config, self._size) if _kind(step.base) != _kind(base)]
@@ -83,11 +91,15 @@ class RateHolder:
         self._known[_kind(base)] = quality
         if changed == base:
             return None
-        self._config = replace(self._config, base=changed)
+        self._config, self._since_s = replace(self._config, base=changed), float("inf")
         return changed
 
     def _remembered(self, base: BaseConfig) -> BaseConfig:
         return replace(base, quality=self._known.get(_kind(base), base.quality))
+
+
+def _half(quality: float) -> float:
+    return min(100.0, max(0.0, round(2 * quality) / 2))
 
 
 def _kind(base: BaseConfig) -> tuple[int, float]:

@@ -28,13 +28,17 @@ class Step:
 
 LADDER = (
     Step(0, Rung.MOTION, 0, 0, 0, 25),
-    Step(2_800, Rung.HYBRID, 96, 8.34, 5, 25),
+    Step(2_800, Rung.HYBRID, 96, 6.25, 5, 25),
     Step(5_000, Rung.HYBRID, 128, 8.34, 5, 30),
-    Step(8_500, Rung.HYBRID, 128, 12.5, 10, 40),
+    Step(8_500, Rung.HYBRID, 128, 8.34, 22, 40),
+    Step(13_000, Rung.HYBRID, 128, 12.5, 25, 50),
     Step(22_000, Rung.VIDEO, 256, 12.5, 20, 25),
     Step(35_000, Rung.VIDEO, 256, 25, 20, 25),
 )
 """From the bottom up."""
+
+_UNSEEN_QUALITY = 5
+"""Of a recording's keyframes in the video rung, which nobody sees; a call may come down to where they are needed."""
 
 _LAST = (Step(0, Rung.HYBRID, 96, 6.25, 0, 10), Step(0, Rung.HYBRID, 80, 5, 0, 10))
 """The hybrid rung at its cheapest: where no other step of it meets the rate, as in short recordings."""
@@ -60,10 +64,13 @@ def config_for_rate(
     steps = [step for step in LADDER if rung is None or step.rung is rung]
     step = max((s for s in steps if s.bitrate_bps <= bitrate_bps), key=lambda s: s.bitrate_bps, default=steps[0])
     quality = step.still_quality if config.still_quality == DEFAULT_QUALITY else config.still_quality
-    if step.rung is Rung.MOTION:
-        return replace(config, rung=step.rung, still_quality=quality)
+    if step.rung is Rung.VIDEO and not config.acknowledged:
+        quality = min(quality, _UNSEEN_QUALITY)
     keyframe_bytes = _BYTES_PER_QUALITY * max(quality, 10) * picture_size / 256
     interval_s = min(3600.0, 8 * keyframe_bytes / (KEYFRAME_SHARE * bitrate_bps))
+    if step.rung is Rung.MOTION:
+        interval_s = max(config.min_keyframe_interval_s, interval_s)
+        return replace(config, rung=step.rung, still_quality=quality, min_keyframe_interval_s=interval_s)
     return replace(
         config,
         rung=step.rung,
@@ -84,14 +91,15 @@ def cheaper(config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
 
     The hybrid rung has the lower steps of the ladder; the video rung keeps its size and takes fewer pictures a second.
     """
-    lower = [step for step in (*LADDER, *_LAST) if step.rung is Rung.HYBRID]
+    steps = [step for step in (*LADDER, *_LAST) if step.rung is Rung.HYBRID]
     found: list[EncoderConfig] = []
-    for step in sorted(lower, key=lambda s: s.size**2 * s.fps, reverse=True):
+    for step in sorted(steps, key=lambda s: (s.size**2 * s.fps, s.still_quality), reverse=True):
         base, still = _base_of(step, picture_size), min(config.still_quality, step.still_quality)
         if config.rung is Rung.VIDEO:
             base = replace(config.base, fps=step.fps)
-        lower_base = base.size <= config.base.size and base.fps <= config.base.fps and base != config.base
-        if lower_base and base not in [known.base for known in found]:
+        last = found[-1] if found else config
+        same = (base.size, base.fps) == (last.base.size, last.base.fps)
+        if base.size <= last.base.size and base.fps <= last.base.fps and (not same or still < last.still_quality):
             found.append(replace(config, base=base, still_quality=still))
     return found
 

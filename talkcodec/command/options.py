@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -27,6 +27,7 @@ __all__ = [
     "BitrateOption",
     "BudgetOption",
     "BundleOption",
+    "CarrierOption",
     "DelayOption",
     "EngineKind",
     "EngineOption",
@@ -44,6 +45,8 @@ __all__ = [
     "RungKind",
     "RungOption",
     "SmoothingOption",
+    "SoundBitrateOption",
+    "SoundFrameOption",
     "StatsOption",
     "StillOption",
     "ThreadsOption",
@@ -54,6 +57,7 @@ __all__ = [
     "picture_rate",
     "rate_config",
     "threads_for",
+    "voice_bps",
 ]
 
 
@@ -168,9 +172,7 @@ RungOption: TypeAlias = Annotated[
 ]
 BitrateOption: TypeAlias = Annotated[
     float | None,
-    typer.Option(
-        "--bitrate", metavar="KBPS", help="Rate of the picture in kbit/s, keyframes and all included."
-    ),
+    typer.Option("--bitrate", metavar="KBPS", help="Rate of the picture in kbit/s, keyframes and all included."),
 ]
 
 BudgetOption: TypeAlias = Annotated[
@@ -197,6 +199,19 @@ DelayOption: TypeAlias = Annotated[
         metavar="MS",
         help="Delay that bundling may add, ms.",
     ),
+]
+
+CarrierOption: TypeAlias = Annotated[
+    Literal["auto", "data-channel", "sound"],
+    typer.Option("--carrier", help="What takes motion and reports; auto: the sound's packets where possible."),
+]
+SoundBitrateOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--sound-bitrate", metavar="KBPS", min=6, max=64, help="Of the voice; else what the budget buys."),
+]
+SoundFrameOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--sound-frame", metavar="MS", min=20, max=120, help="Sound in a packet; else by the budget."),
 ]
 
 IceServerOption: TypeAlias = Annotated[
@@ -254,6 +269,11 @@ def picture_rate(rung: RungKind | None, bitrate: float | None) -> "tuple[Rung | 
         raise ConfigError(f"--bitrate: got {bitrate:g}, expected 1 to 1000 kbit/s")
     chosen = None if rung in (None, RungKind.auto) else Rung(rung.value)
     return chosen, None if bitrate is None else bitrate * 1000
+
+
+def voice_bps(sound_bitrate: float | None) -> int | None:
+    """What --sound-bitrate says, in bit/s."""
+    return None if sound_bitrate is None else round(sound_bitrate * 1000)
 
 
 def ice_servers(texts: list[str] | None) -> "tuple[IceServer, ...]":

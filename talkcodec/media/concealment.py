@@ -9,7 +9,7 @@ from talkcodec.types import SoundArray
 __all__ = ["Concealment"]
 
 HISTORY_MS, SHORTEST_MS, LONGEST_MS = 50.0, 2.5, 16.0
-FADE_MS, JOIN_MS = 120.0, 6.0
+FADE_MS, JOIN_MS, STEP_MS = 120.0, 6.0, 3.0
 _THIN = 6
 """The pitch is looked for at 8 kHz."""
 
@@ -20,6 +20,7 @@ class Concealment:
     def __init__(self) -> None:
         self._heard = np.zeros(_samples(HISTORY_MS), np.float64)
         self._period: npt.NDArray[np.float64] | None = None
+        self._step = 0.0  # by how much the period begins too low
         self._missing = 0  # samples since the last that was received
 
     def lost(self, count: int) -> SoundArray:
@@ -44,9 +45,10 @@ class Concealment:
     def _continued(self, count: int) -> npt.NDArray[np.float64]:
         if self._period is None:
             self._period = self._last_period()
+            self._step = self._heard[-1] - self._period[-1]  # what has no pitch does not go on where it stopped
         at = np.arange(self._missing, self._missing + count)
-        made = self._period[at % len(self._period)]
-        return np.rint(made * np.clip(1 - at / _samples(FADE_MS), 0, 1))
+        made = self._period[at % len(self._period)] + self._step * np.clip(1 - at / _samples(STEP_MS), 0, 1)
+        return np.clip(np.rint(made * np.clip(1 - at / _samples(FADE_MS), 0, 1)), -32768, 32767)
 
     def _last_period(self) -> npt.NDArray[np.float64]:
         """The stretch whose repetition follows the last samples best; its own ends meet."""

@@ -42,7 +42,7 @@ def _pill(size_px: int) -> npt.NDArray[np.float32]:
 
 
 def mark_generated(picture: Picture) -> Picture:
-    """A copy (H, W, 3) with "generated" in its lower left corner, so that a copy of the picture says it too."""
+    """A copy (H, W, 3), RGB, 0 to 255, with "generated" in its lower left corner, so that copies of it say so too."""
     size_px = min(picture.shape[:2])
     shade = _pill(size_px)
     margin = max(1, size_px // 32)
@@ -57,7 +57,7 @@ def mark_generated(picture: Picture) -> Picture:
 
 
 def draw_keypoints(picture: Picture, motion: Motion) -> Picture:
-    """A copy with each keypoint as a dot, and the axes of its Jacobian, where there is one, as two short lines."""
+    """A copy (H, W, 3), RGB, 0 to 255, with keypoints as dots, and the axes of each Jacobian as two short lines."""
     drawn = picture.copy()
     size = picture.shape[0]
     shift, one = 4, 16  # fixed point of cv2's anti-aliased drawing

@@ -27,6 +27,9 @@ class OpusPacket(NamedTuple):
 
 LOOK_AHEAD_SAMPLES = 312
 """How much earlier a packet's sound lies than the samples that completed it."""
+HANDED_OVER_SAMPLES = 400
+"""Of the sound before a new encoder's first frame: the look-ahead and a short rise. With more, the encoder predicts
+from what a decoder that changes its bandwidth has forgotten."""
 
 
 class OpusEncoder:
@@ -53,6 +56,16 @@ class OpusEncoder:
         codec.bit_rate = bitrate_bps
         codec.options = {"application": application, "frame_duration": f"{frame_ms:g}"}
         self._codec = codec
+
+    def follow(self, before: SoundArray, position: int) -> None:
+        """To be called before the first frame, which lies at `position` and goes on from what another encoder coded:
+        without the end of `before` the look-ahead would be heard as 6.5 ms of silence. Mono only."""
+        end = before[-HANDED_OVER_SAMPLES:].astype(np.float64)
+        rise = max(1, len(end) - LOOK_AHEAD_SAMPLES)
+        frame = np.zeros(self.frame_samples, np.int16)
+        if len(end):
+            frame[-len(end) :] = np.rint(end * np.minimum(np.arange(1, len(end) + 1) / rise, 1))
+        self.encode(frame, position - self.frame_samples)
 
     def encode(self, samples: SoundArray, position: int) -> list[OpusPacket]:
         """What is complete with a frame of `frame_samples`, (n,) int16 or (n, channels), at a place that only rises."""

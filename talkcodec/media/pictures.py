@@ -82,7 +82,7 @@ def _matrix(frame: av.VideoFrame, side_data: _SideData, transfer: int) -> FloatA
 
 
 def turned(picture: Picture, matrix: tuple[int, int, int, int]) -> Picture:
-    """The picture turned and mirrored as (a, b, c, d) says: a point (x, y) goes to (ax + cy, bx + dy).
+    """The picture, in any colours, turned and mirrored as (a, b, c, d) says: a point (x, y) goes to (ax + cy, bx + dy).
 
     Angles that are no quarter turn are rounded to the nearest.
     """

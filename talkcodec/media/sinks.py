@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import os
 import queue
+import sys
 import threading
 from pathlib import Path
 from typing import Protocol
@@ -255,6 +257,9 @@ def open_sink(text: str, sound: bool, size: int) -> Sink:
     if text == "none":
         return NullSink()
     if text == "window":
+        screens = (os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+        if sys.platform.startswith("linux") and not any(screens):
+            raise MediaError("no screen here for a window: use --sink FILE.mp4, or none")
         return WindowSink("window")
     if text == "virtual-camera":
         return VirtualCameraSink(size, 25.0)

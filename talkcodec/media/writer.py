@@ -113,7 +113,7 @@ class MediaWriter:
             self._sound.time_base = Fraction(1, OPUS_RATE_HZ)
 
     def write(self, picture: Picture, time_s: float) -> None:
-        """Append a picture (H, W, 3), scaled where it has not the film's size; left out when its time is not later."""
+        """Append a picture (H, W, 3), RGB, 0 to 255, scaled to the film's size; left out when its time is not later."""
         timestamp = round(time_s * _CLOCK_HZ)
         if timestamp <= self._last_timestamp:
             return

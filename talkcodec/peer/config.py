@@ -1,11 +1,11 @@
 """What may be set on a peer: one place for both directions; what belongs to an absent direction is not looked at."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from talkcodec.codec import EncoderConfig, Rung
 from talkcodec.peer.sound import SoundConfig
 from talkcodec.session import Limits, PlayoutConfig, RateConfig, ReceiverConfig, SenderConfig
+from talkcodec.types import Carrier
 
 __all__ = ["LinkConfig", "PeerConfig"]
 
@@ -25,10 +25,9 @@ class LinkConfig:
 class PeerConfig:
     """The settings of all parts of a peer, each with its own docstring.
 
-    carrier: what motion and reports ride on: "data-channel", "sound" (the padding of the sound's packets), or "auto":
-    the sound where we send it and the peer reads it, since its headers are paid for.
+    carrier: what motion and reports ride on; "sound" says a word where that cannot be, and goes on without.
     budget_kbps: all that this side sends, on the wire; `sound` and the budget of `rate` then follow from it. None: no
-    bound but theirs.
+    bound but theirs. voice_bps, sound_frame_ms: of the sound, whatever the budget says; None: as it says.
     lost_face_s: time without a face after which the last picture is kept alive, and a keyframe is sent when the face
     is back. bitrate_bps: of the picture, keyframes and all included; at most, where there is a
     budget too; None: as the budget, or `encoder`, says. rung: in which it is met, None for the ladder's.
@@ -43,7 +42,9 @@ class PeerConfig:
     link: LinkConfig = field(default_factory=LinkConfig)
     sound: SoundConfig = field(default_factory=SoundConfig)
     budget_kbps: float | None = None
-    carrier: Literal["auto", "data-channel", "sound"] = "auto"
+    voice_bps: int | None = None
+    sound_frame_ms: int | None = None
+    carrier: Carrier = "auto"
     lost_face_s: float = 1.0
     bitrate_bps: float | None = None
     rung: Rung | None = None

@@ -109,7 +109,7 @@ class TracedEngine:
         return self._generates or threading.current_thread().name == "encode"
 
     def detect(self, picture: Picture) -> Motion:
-        """The motion of a known picture at once, of others by the engine."""
+        """As Engine.detect, and at once for a known picture."""
         known = self._motion.get(id(picture))
         return self._engine.detect(picture) if known is None else known
 

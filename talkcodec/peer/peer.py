@@ -117,7 +117,7 @@ class Peer:
         self._budget: CallBudget | None = None
         self._aimed_bps = 1.0
         if sends is not None and config.budget_kbps is not None:
-            self._budget = CallBudget(config.budget_kbps * 1000, sends.sound)
+            self._budget = CallBudget(config.budget_kbps * 1000, sends.sound, config.voice_bps, config.sound_frame_ms)
             plan = self._budget.plan()
             sound = SoundConfig(plan.sound_bps, plan.frame_ms)
             config = replace(config, sound=sound, sender=replace(config.sender, keyframe_bps=round(plan.keyframe_bps)))
@@ -220,7 +220,7 @@ class Peer:
         logger.warning("the caller before fell silent; a new one takes over")
 
     def push(self, picture: Picture, captured_s: float) -> None:
-        """A captured frame (H, W, 3) and its time on the monotonic clock. From any thread."""
+        """A captured frame (H, W, 3), RGB, 0 to 255, and its time on the monotonic clock. From any thread."""
         sending = self.sending
         if sending is not None:
             sending.push(picture, captured_s)
@@ -283,19 +283,23 @@ class Peer:
     def _choose_carrier(self, theirs: Hello) -> None:
         """With the sound, where we send it and the peer reads it; then reports of what arrived cost little."""
         if self._sound_out is None or self._carrier is None:
+            if self.config.carrier == "sound" and self._sends is not None:
+                logger.warning("--carrier sound: there is no sound here; the data channel carries")
             return
         if theirs.features & FEATURE_READS_PADDING:
             self._carrier.carry(self._sound_out.carry)
             often = replace(self.config.receiver, report_ms=CARRIED_REPORT_MS, loss_report_ms=CARRIED_REPORT_MS)
             self.config = replace(self.config, receiver=often)
         elif self.config.carrier == "sound":
-            logger.warning("the peer reads nothing in the sound's packets; the data channel carries")
+            logger.warning("--carrier sound: the peer reads nothing in the sound's packets; the data channel carries")
 
     def _allot(self, share: float) -> float:
         """What a share of the budget leaves for the picture; the sound is coded at what it leaves for that."""
         assert self._budget is not None
         sending = self.sending
-        plan = self._budget.plan(share, 0.0 if sending is None else sending.session.counts.loss)
+        cost = self.link.transport.cost
+        message_bytes = cost.message_overhead_bytes + cost.acknowledgement_bytes
+        plan = self._budget.plan(share, 0.0 if sending is None else sending.session.counts.loss, message_bytes)
         if self._sound_out is not None:
             self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
         if sending is not None:

@@ -75,7 +75,7 @@ def sparse_reports(end: RTCRtpSender | RTCRtpReceiver, clock: Callable[[], float
 
 def prefer_short_tag(transport: RTCDtlsTransport) -> None:
     """Before the handshake: prefer the SRTP profile that all must have (RFC 8827, section 6.5: AES-128, a tag of 80
-    bits) to AES-GCM with 128 bits of tag. Raises ConfigError as `take_packets`."""
+    bits) to AES-GCM with 128 bits of tag, which stays for who insists. Raises ConfigError as `take_packets`."""
     _expect(transport, "_srtp_profiles")
     transport._srtp_profiles = sorted(transport._srtp_profiles, key=lambda p: p.openssl_profile != _SHORT_TAG)
 

@@ -32,7 +32,7 @@ class Cropper(Protocol):
     """What cuts the codec's square out of a captured frame."""
 
     def crop(self, frame: Picture, time_s: float) -> CroppedPicture:
-        """The square of the next captured frame, and its media time."""
+        """The square of the next captured frame (H, W, 3), RGB, 0 to 255, and its media time."""
         ...
 
 
@@ -94,7 +94,7 @@ class SendingEnd(WorkingEnd[_Captured]):
             self._worker.order(lambda: self._encoder.aim(bitrate_bps, rung))
 
     def push(self, picture: Picture, capture_s: float) -> None:
-        """A captured frame (H, W, 3) and its time on the monotonic clock. From any thread."""
+        """A captured frame (H, W, 3), RGB, 0 to 255, and its time on the monotonic clock. From any thread."""
         if self._running:
             self._loop.call_soon_threadsafe(self._push, picture, capture_s)
 

@@ -15,11 +15,11 @@ from av import Packet
 
 from talkcodec.bitstream import SoundClock
 from talkcodec.bitstream.opus_padding import EMPTY_PACKET
-from talkcodec.clock import CLOCK_HZ, ticks
+from talkcodec.clock import CLOCK_HZ, ticks, time32_diff
 from talkcodec.errors import ConfigError
 from talkcodec.media import OPUS_RATE_HZ, OpusDecoder, OpusEncoder
 from talkcodec.media.concealment import Concealment
-from talkcodec.media.opus import LOOK_AHEAD_SAMPLES
+from talkcodec.media.opus import HANDED_OVER_SAMPLES, LOOK_AHEAD_SAMPLES
 from talkcodec.session.voice_buffer import VoiceBuffer, VoiceCounts, VoicePiece
 from talkcodec.types import PlayedSound, SoundArray
 
@@ -71,6 +71,7 @@ class OutgoingSound(MediaStreamTrack):
         self._config, self._dress = config, dress
         self._encoder = OpusEncoder(config.bitrate_bps, frame_ms=config.frame_ms)
         self._samples: SoundArray = np.zeros(0, np.int16)  # what waits for the rest of its frame
+        self._coded: SoundArray = np.zeros(0, np.int16)  # the end of what was coded last
         self._packets: deque[tuple[int, bytes]] = deque(maxlen=10)
         self._arrived = asyncio.Event()
         self._carries = False
@@ -97,6 +98,8 @@ class OutgoingSound(MediaStreamTrack):
         if config != self._config:
             self._config = config
             self._encoder = OpusEncoder(config.bitrate_bps, frame_ms=config.frame_ms)
+            if len(self._coded):
+                self._encoder.follow(self._coded, self._position - len(self._samples))
             self._code_full_frames()
 
     def push(self, samples: SoundArray, captured_s: float) -> None:
@@ -121,6 +124,7 @@ class OutgoingSound(MediaStreamTrack):
         while len(self._samples) >= size:
             start = self._position - len(self._samples)
             frame, self._samples = self._samples[:size], self._samples[size:]
+            self._coded = frame[-HANDED_OVER_SAMPLES:]
             for packet in self._encoder.encode(frame, start):
                 self._packets.append((start, packet.data))
                 self.coded_bytes += len(packet.data)
@@ -259,5 +263,6 @@ class SoundReceiver:
 
     def _deliver(self, position: int, samples: SoundArray, arrived_s: float) -> None:
         assert self._clock is not None
-        offset = (position - self._clock.position) * CLOCK_HZ // OPUS_RATE_HZ
+        after = time32_diff(position & 0xFFFFFFFF, self._clock.position)  # a day's samples do not fit 32 bits
+        offset = after * CLOCK_HZ // OPUS_RATE_HZ
         self._on_sound(PlayedSound(samples, (self._clock.timestamp + offset) & 0xFFFFFFFF, arrived_s))

@@ -28,7 +28,7 @@ class StillCodec(Protocol):
         """Name in STILL_IDS."""
 
     def encode(self, picture: Picture, quality: int = DEFAULT_QUALITY) -> bytes:
-        """Code a picture (H, W, 3), 16 to 1024 px and even on each side.
+        """Code a picture (H, W, 3), RGB, 0 to 255, 16 to 1024 px and even on each side.
 
         quality: 0 (smallest) to 100 (best); the same number is about as good in every codec.
         Raises ConfigError when the picture or the quality is out of range, or the result exceeds MAX_STILL_BYTES.
@@ -65,7 +65,7 @@ def open_still(codec: str | int) -> StillCodec:
 
 
 def check_encode(picture: Picture, quality: int) -> None:
-    """Validate the arguments of StillCodec.encode."""
+    """Validate the arguments of StillCodec.encode: RGB, 0 to 255, its size and the quality."""
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != "uint8":
         raise ConfigError(f"picture is {picture.dtype} {picture.shape}, expected uint8 (height, width, 3)")
     if not all(16 <= side <= MAX_STILL_SIZE and side % 2 == 0 for side in picture.shape[:2]):

@@ -51,7 +51,7 @@ class StreamEncoder(Protocol):
     """Picture to unit, at once; from one thread at a time."""
 
     def encode(self, picture: Picture, intra: bool = False) -> bytes:
-        """Code the next picture (H, W, 3), even sides of 16 to MAX_STREAM_SIZE px; at most MAX_UNIT_BYTES.
+        """Code the next picture (H, W, 3), RGB, 0 to 255, sides even, 16 to MAX_STREAM_SIZE; at most MAX_UNIT_BYTES.
 
         intra: start afresh; the first picture, and the first of another size or after `change`, does so anyway.
         Raises ConfigError when the picture is out of range or takes more than MAX_UNIT_BYTES (the next picture then
@@ -100,7 +100,7 @@ def open_decoder(max_size: int) -> StreamDecoder:
 
 
 def check_picture(picture: Picture) -> None:
-    """Validate the argument of StreamEncoder.encode."""
+    """RGB, 0 to 255. Validate the argument of StreamEncoder.encode."""
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != "uint8":
         raise ConfigError(f"picture is {picture.dtype} {picture.shape}, expected uint8 (height, width, 3)")
     if not all(16 <= side <= MAX_STREAM_SIZE and side % 2 == 0 for side in picture.shape[:2]):

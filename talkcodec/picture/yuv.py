@@ -14,7 +14,7 @@ __all__ = ["rgb_to_yuv420", "yuv420_to_rgb"]
 
 
 def rgb_to_yuv420(picture: Picture) -> av.VideoFrame:
-    """(H, W, 3) RGB with even sides to a planar frame; chroma is the mean of 2x2 pixels."""
+    """(H, W, 3), RGB, 0 to 255, with even sides to a planar frame; chroma is the mean of 2x2 pixels."""
     height, width = picture.shape[:2]
     y, cr, cb = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb))
     chroma = [cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for plane in (cb, cr)]

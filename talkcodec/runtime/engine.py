@@ -36,7 +36,7 @@ class Backend(Protocol):
         """As Engine.detect."""
 
     def encode_reference(self, picture: Picture, motion: Motion) -> tuple[Any, ...]:
-        """The backend's own arrays, as `generate` takes them."""
+        """As Engine.encode_reference: the backend's own arrays, as `generate` takes them."""
 
     def generate(self, reference: tuple[Any, ...], motion: Motion) -> Picture:
         """(S, S, 3) uint8."""
@@ -106,7 +106,7 @@ class Engine:
         return self._backend.generate(reference.arrays, motion)
 
     def find_flow(self, reference: Reference, base: Picture) -> FloatArray:
-        """Where in the reference a base picture (h, h, 3) uint8 finds its places, as Base.flow."""
+        """Where in the reference a base picture (h, h, 3), RGB, 0 to 255, finds its places, as Base.flow."""
         self._check_reference(reference)
         return find_flow(base, self._restorable(reference).grey)
 

@@ -93,7 +93,7 @@ class OpenVINOBackend:
         return Motion(keypoints[0], jacobians[0][0] if jacobians else None)
 
     def encode_reference(self, picture: Picture, motion: Motion) -> Arrays:
-        """Float32 arrays, batch first."""
+        """As Engine.encode_reference: float32 arrays, batch first."""
         return self._encode_reference(_batch(picture), *_motion(motion))
 
     def generate(self, reference: Arrays, motion: Motion) -> Picture:

@@ -34,7 +34,7 @@ class Restorer(Protocol):
     description: str
 
     def prepare(self, reference: Picture) -> Restorable:
-        """Once for each reference picture (S, S, 3)."""
+        """Once for each reference picture (S, S, 3), RGB, 0 to 255."""
         ...
 
     def restore(self, reference: Restorable, base: Base) -> Picture:
@@ -70,7 +70,7 @@ class Blend:
 
 
 def find_flow(base: Picture, reduced: npt.NDArray[np.uint8]) -> FloatArray:
-    """Where in a reference each place of a base picture (h, h, 3) is found, as Base.flow (DIS optical flow).
+    """Where in a reference each place of a base picture (h, h, 3), RGB, 0 to 255, is found, as Base.flow (DIS).
 
     reduced: of the reference, as `reduced_grey` makes it. 3 ms on one thread (Kroeger et al., ECCV 2016). The network
     is trained with flows from here too.
@@ -83,7 +83,7 @@ def find_flow(base: Picture, reduced: npt.NDArray[np.uint8]) -> FloatArray:
 
 
 def reduced_grey(reference: Picture) -> npt.NDArray[np.uint8]:
-    """The reference reduced to half its size, grey."""
+    """The reference (S, S, 3), RGB, 0 to 255, reduced to half its size, grey."""
     half = reference.shape[0] // 2
     small = cv2.resize(reference, (half, half), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.uint8)

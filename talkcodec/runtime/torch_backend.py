@@ -41,7 +41,7 @@ class TorchBackend:
         return Motion(self._array(keypoints), self._array(jacobians[0]) if jacobians else None)
 
     def encode_reference(self, picture: Picture, motion: Motion) -> tuple[Tensor, ...]:
-        """Tensors on the device."""
+        """As Engine.encode_reference: tensors on the device."""
         return self._run("encode_reference", self._tensor(picture), *self._motion(motion))
 
     def generate(self, reference: tuple[Tensor, ...], motion: Motion) -> Picture:

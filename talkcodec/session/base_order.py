@@ -40,6 +40,13 @@ class BaseOrder:
         return len(self._waiting)
 
     @property
+    def missing(self) -> int:
+        """Pictures between the last that was let go and the first that waits; 0 where that is not known."""
+        if not self._waiting or self._expected is None or self._waiting[0].unit.base is None:
+            return 0
+        return (self._waiting[0].unit.base.number - self._expected) % BASE_NUMBERS
+
+    @property
     def gap_since_ms(self) -> float | None:
         """Since when a picture is missing; None while none is."""
         return self._gap_ms

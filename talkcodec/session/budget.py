@@ -24,6 +24,11 @@ CODED_SHARE = 0.92
 LOSSY, REPEAT_FROM_BPS, REPEATED_SHARE = 0.02, 4_000, 0.85
 """From which loss, and which rate, units are sent twice. Keyframes are not."""
 
+LEAST_CODED_BPS = 1_000
+
+FREE_BYTES, LEAST_BASE_FPS = 6, 8.34
+"""Around a message within CODED_SHARE; base pictures a second where they are fewest, each a message."""
+
 SOUNDS = (
     (80_000, 24_000, 20),
     (56_000, 16_000, 20),
@@ -52,21 +57,28 @@ class CallPlan:
 
 @dataclass(frozen=True, slots=True)
 class CallBudget:
-    """bps: all that this side sends, on the wire. sound: whether there is a track at all."""
+    """bps: all that this side sends, on the wire. sound: whether there is a track at all. voice_bps, frame_ms: of the
+    sound, whatever the budget; None: as it says."""
 
     bps: float
     sound: bool = True
+    voice_bps: int | None = None
+    frame_ms: int | None = None
 
     def __post_init__(self) -> None:
         if not 8_000 <= self.bps <= 2_000_000:
             raise ConfigError(f"budget: got {self.bps / 1000:g} kbit/s, expected 8 to 2000 for a call in all")
 
-    def plan(self, share: float = 1.0, loss: float = 0.0) -> CallPlan:
-        """What `share` of the budget buys, where the network does not carry all of it, and loses a share of it."""
+    def plan(self, share: float = 1.0, loss: float = 0.0, message_bytes: float = 0.0) -> CallPlan:
+        """What `share` of the budget buys, where the network does not carry all of it, and loses a share of it.
+        message_bytes: what the carrier adds to a message, and what comes back for it."""
         bps = self.bps * min(1.0, max(0.0, share))
         voice_bps, frame_ms = next((voice, frame) for least, voice, frame in SOUNDS if bps >= least)
+        voice_bps, frame_ms = self.voice_bps or voice_bps, self.frame_ms or frame_ms
         sound_bps = voice_bps + PACKET_BYTES * 8 * 1000 / frame_ms if self.sound else 0.0
         picture_bps = max(LEAST_PICTURE_BPS, bps - sound_bps - BESIDE_BPS)
         repeat = loss > LOSSY and picture_bps >= REPEAT_FROM_BPS
-        coded_bps = CODED_SHARE * picture_bps / (1 + REPEATED_SHARE * repeat)
+        headers_bps = max(0.0, message_bytes - FREE_BYTES) * 8 * LEAST_BASE_FPS
+        coded_bps = CODED_SHARE * picture_bps / (1 + REPEATED_SHARE * repeat) - headers_bps
+        coded_bps = max(LEAST_CODED_BPS, coded_bps)
         return CallPlan(voice_bps, frame_ms, sound_bps, picture_bps, coded_bps, repeat, max(2_000.0, picture_bps))

@@ -32,6 +32,8 @@ __all__ = ["Receiver", "ReceiverConfig", "ReceiverCounts"]
 
 T = TypeVar("T")
 _U32 = 0xFFFFFFFF
+BURST = 3
+"""So many base pictures in a row are not on their way: no network changes their order that much."""
 _REPORT_BITS = 65  # the highest unit and the 64 before it
 
 
@@ -281,7 +283,8 @@ class Receiver(Generic[T]):
 
     def _base_request_due(self, now_ms: float) -> bool:
         since_ms, asked_ms = self._order.gap_since_ms, self._base_requested_ms
-        if since_ms is None or now_ms - since_ms < self._config.base_gap_ms or self._arrivals.highest_sequence is None:
+        wait_ms = self._config.base_gap_ms if self._order.missing < BURST else 0.0
+        if since_ms is None or now_ms - since_ms < wait_ms or self._arrivals.highest_sequence is None:
             return False
         return asked_ms is None or now_ms - asked_ms >= self._config.base_request_ms
 

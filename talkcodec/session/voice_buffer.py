@@ -44,10 +44,12 @@ class VoiceBuffer:
 
     WAITING = 64
     JUMP = 512
-    LEAST_WAIT_MS, LONGEST_WAIT_MS = 12.0, 100.0
+    LEAST_WAIT_MS, LONGEST_WAIT_MS = 12.0, 160.0
     FIRST_JITTER_MS = 12.0
     CONCEALED_MS = 240.0
     """After so long without a packet there is silence: the other side says nothing, or the network is down."""
+    STEP_MS = 2000.0
+    """Sound's time that falls by more, or is later by more, has begun anew: as when a browser changes its source."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, tuple[int, bytes, float]] = {}  # number -> position, packet, arrival
@@ -71,7 +73,7 @@ class VoiceBuffer:
     @property
     def wait_ms(self) -> float:
         """How long a packet may be overdue before it counts as lost."""
-        return min(self.LONGEST_WAIT_MS, max(self.LEAST_WAIT_MS, 3 * self._jitter_ms))
+        return min(self.LONGEST_WAIT_MS, max(self.LEAST_WAIT_MS, 5 * self._jitter_ms))
 
     def push(self, number: int, timestamp: int, packet: bytes, now_ms: float) -> None:
         """A packet with its RTP sequence number (16 bits) and timestamp (32 bits, 48 kHz)."""
@@ -111,7 +113,8 @@ class VoiceBuffer:
                     return self._made_up(missing)
                 del self._waiting[self._next]
                 self._next, self._assumed, self._skipped = self._next + 1, 0, False
-                self._position = max(self._position, position)
+                stepped_back = position < self._position - self.STEP_MS * SAMPLES_PER_MS
+                self._position = position if stepped_back else max(self._position, position)
                 return VoicePiece(position, packet)
             if now_ms < self._patience_ms():
                 return None
@@ -155,7 +158,7 @@ class VoiceBuffer:
 
     def _observe(self, position: int, now_ms: float) -> None:
         transit_ms = now_ms - position / SAMPLES_PER_MS
-        if self._ahead_ms is None:
+        if self._ahead_ms is None or transit_ms > self._ahead_ms + self.STEP_MS:
             self._ahead_ms = transit_ms
         late_ms = max(0.0, transit_ms - self._ahead_ms)
         self._ahead_ms = min(transit_ms, self._ahead_ms + 0.02 * late_ms)  # follows clocks that drift apart

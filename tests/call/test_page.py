@@ -17,8 +17,9 @@ from av import AudioFrame, VideoFrame
 from callpair import Side, mean_of, two_sides
 from waiting import eventually, real_time
 
+from call.guard import HEADERS
 from call.options import PageOptions
-from call.server import HEADERS, STATIC, PageServer
+from call.server import STATIC, PageServer
 
 
 @asynccontextmanager

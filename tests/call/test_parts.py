@@ -147,6 +147,10 @@ async def test_packets_keep_their_place_in_time_over_a_pause_and_the_clock_is_to
     track.stop()
 
 
+def level(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(samples.astype(float) ** 2)))
+
+
 async def test_the_voice_changes_its_rate_and_frame_without_a_click() -> None:
     track = OutgoingSound(SoundConfig(24_000, 20))
     track.start(lambda clock: None)
@@ -165,6 +169,8 @@ async def test_the_voice_changes_its_rate_and_frame_without_a_click() -> None:
     out, truth = np.concatenate(heard).astype(int), np.concatenate(spoken).astype(int)
     assert len(out) == len(truth)
     for switch in (36, 72, 108):
+        seam, before = slice(switch * 960, switch * 960 + 312), slice(switch * 960 - 312, switch * 960)
+        assert level(out[seam]) > 0.3 * level(truth[before]), "a new encoder's look-ahead is not heard as silence"
         near = slice(switch * 960 - 480, switch * 960 + 1440)
         assert np.abs(np.diff(out[near])).max() < 2 * np.abs(np.diff(truth[near])).max() + 100, "a click is a step"
     track.stop()

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -11,9 +12,16 @@ import pytest
 from typer.testing import CliRunner
 
 from talkcodec.cli.app import app
-from talkcodec.codec import EncoderConfig
+from talkcodec.codec import EncoderConfig, Rung
 from talkcodec.command.exits import ExitCode, exit_code_of, tell
-from talkcodec.command.options import DEFAULT_BUDGET_KBPS, encoder_config, rate_config, threads_for
+from talkcodec.command.options import (
+    DEFAULT_BUDGET_KBPS,
+    RungKind,
+    encoder_config,
+    picture_rate,
+    rate_config,
+    threads_for,
+)
 from talkcodec.errors import (
     BitstreamError,
     BusyError,
@@ -29,7 +37,7 @@ from talkcodec.session import RateConfig
 ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = {"send": "sender", "receive": "receiver", "call": "call"}
 ENCODER = {"keypoint_step", "jacobian_step", "still", "quality", "keyframe_interval", "refresh_l1", "smoothing"}
-RATE = {"budget", "bundle", "motion_fps", "added_delay"}
+RATE = {"budget", "bundle", "motion_fps", "added_delay", "rung", "bitrate"}
 COMMON = {"model", "engine", "threads", "ice_server", "stats", "verbose"}
 
 
@@ -87,6 +95,14 @@ def test_options_become_configurations() -> None:
         rate_config(bundle=9, motion_fps=0, added_delay=40)
 
 
+def test_a_rung_and_a_rate_become_what_a_peer_is_set_to() -> None:
+    assert picture_rate(None, None) == (None, None)
+    assert picture_rate(RungKind.auto, 6.5) == (None, 6500.0)
+    assert picture_rate(RungKind.video, None) == (Rung.VIDEO, None)
+    with pytest.raises(ConfigError, match="--bitrate"):
+        picture_rate(None, 0.5)
+
+
 def test_threads_follow_what_an_end_has_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Regression: each end of a demo got one thread, and the one that generates skipped a third of the frames."""
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1}, raising=False)
@@ -124,15 +140,23 @@ def test_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
         (["send", "http://127.0.0.1:9/whip", "--source", "sample", "--still", "gif"], 2, "still is 'gif'"),
         (["send", "http://127.0.0.1:9/whip", "--source", "camera:99"], 1, "camera 99 cannot be opened"),
         (["receive", "--sink", "none", "--model", "nope"], 1, "no model 'nope'"),
+        (["receive", "--sink", "window", "--model", "untrained:tiny"], 1, "no screen here"),
         (["receive", "--ice-server", "nonsense"], 2, "--ice-server"),
         (["receive", "--sink", "film.avi", "--model", "untrained:tiny"], 2, "--sink"),
         (["call", "not-a-link"], 2, "copy all of it"),
     ],
 )
 def test_programs_end_with_a_sentence_and_their_code(arguments: list[str], code: int, words: str) -> None:
+    headless = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
     for command in (["talkcodec.cli", *arguments], [PROGRAMS[arguments[0]], *arguments[1:]]):
         done = subprocess.run(
-            [sys.executable, "-m", *command], capture_output=True, text=True, cwd=ROOT, timeout=100, check=False
+            [sys.executable, "-m", *command],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=headless,
+            timeout=100,
+            check=False,
         )
         assert done.returncode == code, done.stderr
         assert words in done.stderr

@@ -16,7 +16,7 @@ def run(holder: RateHolder, seconds: float, bytes_at: dict[float, float], start_
     """Qualities over time of a coder whose pictures have 20 bytes at quality 0 and grow by 4.5 % with each step."""
     quality = bytes_at["quality"]
     for number in range(round(seconds * FPS)):
-        changed = holder.took(round(20 * np.exp(0.045 * quality)), number == 0, start_s + number / FPS)
+        changed = holder.took(round(20 * np.exp(0.045 * quality)), start_s + number / FPS)
         if changed is not None:
             quality = bytes_at["quality"] = changed.quality
             yield quality
@@ -41,10 +41,19 @@ def test_what_was_learned_is_used_when_a_rate_comes_back() -> None:
     assert (back.rung, back.base.quality) == (Rung.HYBRID, state["quality"])
 
 
+def test_a_rate_that_falls_is_met_with_the_next_picture() -> None:
+    holder = RateHolder(EncoderConfig(), 256)
+    state = {"quality": holder.aim(21_000, Rung.HYBRID).base.quality}
+    list(run(holder, 60, state))
+    assert holder.aim(20_000, Rung.HYBRID).base.quality == state["quality"]
+    fallen = holder.aim(10_000, Rung.HYBRID).base.quality
+    assert 20 * np.exp(0.045 * fallen) == pytest.approx(0.5 * 20 * np.exp(0.045 * state["quality"]), rel=0.05)
+
+
 def test_pictures_that_are_too_long_at_any_quality_become_smaller_or_rarer() -> None:
     holder = RateHolder(EncoderConfig(), 256)
     before = holder.aim(9000, Rung.HYBRID).base
-    found = [changed for n in range(400) if (changed := holder.took(400, False, n / FPS)) is not None]
+    found = [changed for n in range(400) if (changed := holder.took(400, n / FPS)) is not None]
     assert any((base.size, base.fps) != (before.size, before.fps) for base in found)
     assert min(base.size for base in found) >= 16
 

@@ -36,6 +36,10 @@ def test_the_ladder_rises() -> None:
     assert cost == sorted(cost)
 
 
+def _cost(base: BaseConfig) -> float:
+    return base.size**2 * base.fps
+
+
 @given(st.floats(1000, 1e7), st.sampled_from([None, *Rung]), st.sampled_from([64, 256, 512]))
 def test_every_rate_has_a_configuration(bitrate_bps: float, rung: Rung | None, size: int) -> None:
     config = config_for_rate(bitrate_bps, CONFIG, size, rung)
@@ -46,15 +50,16 @@ def test_every_rate_has_a_configuration(bitrate_bps: float, rung: Rung | None, s
     assert replace(config, still_quality=60).still_quality == 60
     for lower in cheaper(config, size):
         assert lower.rung is config.rung
-        assert (lower.base.size, lower.base.fps) < (config.base.size, 1000)
-        assert lower.base.size**2 * lower.base.fps < config.base.size**2 * config.base.fps
+        assert (_cost(lower.base), lower.still_quality) < (_cost(config.base), config.still_quality)
+        assert lower.base.size <= config.base.size
+        assert lower.base.fps <= config.base.fps
 
 
 def test_rates_choose_their_steps() -> None:
-    chosen = [config_for_rate(rate, CONFIG, 256) for rate in (1000, 2800, 5000, 8500, 22_000, 35_000, 1e6)]
-    assert [(c.rung.value, c.base.size, c.base.fps) for c in chosen[1:]] == [
-        ("hybrid", 96, 8.34), ("hybrid", 128, 8.34), ("hybrid", 128, 12.5), ("video", 256, 12.5), ("video", 256, 25),
-        ("video", 256, 25),
+    chosen = [config_for_rate(rate, CONFIG, 256) for rate in (1000, 2800, 5000, 8500, 13_000, 22_000, 35_000, 1e6)]
+    assert [(c.rung.value, c.base.size, c.base.fps, c.still_quality) for c in chosen[1:]] == [
+        ("hybrid", 96, 6.25, 25), ("hybrid", 128, 8.34, 30), ("hybrid", 128, 8.34, 40), ("hybrid", 128, 12.5, 50),
+        ("video", 256, 12.5, 5), ("video", 256, 25, 5), ("video", 256, 25, 5),
     ]  # fmt: skip
     assert chosen[0].rung is Rung.MOTION
     with pytest.raises(ConfigError, match="1000"):
@@ -67,10 +72,14 @@ def test_a_keyframe_quality_that_was_given_is_kept() -> None:
     assert config_for_rate(3000, CONFIG, 256).still_quality == 25
 
 
+def test_a_call_in_the_video_rung_keeps_keyframes_that_a_lower_rung_can_use() -> None:
+    assert config_for_rate(30_000, replace(CONFIG, acknowledged=True), 256).still_quality == 25
+
+
 def test_cheaper_steps_of_each_rung() -> None:
-    hybrid = cheaper(config_for_rate(12_000, CONFIG, 256), 256)
+    hybrid = cheaper(config_for_rate(14_000, CONFIG, 256), 256)
     assert [(c.base.size, c.base.fps, c.still_quality) for c in hybrid] == [
-        (128, 8.34, 30), (96, 8.34, 25), (96, 6.25, 10), (80, 5, 10),
+        (128, 8.34, 40), (128, 8.34, 30), (96, 6.25, 25), (96, 6.25, 10), (80, 5, 10),
     ]  # fmt: skip
     video = cheaper(config_for_rate(40_000, CONFIG, 256), 256)
     assert [(c.base.size, c.base.fps) for c in video] == [(256, 12.5), (256, 8.34), (256, 6.25), (256, 5)]
@@ -162,14 +171,14 @@ def test_moved_crops_count_with_the_fresh_starts_that_they_bring() -> None:
 
 
 def test_a_rate_below_the_floor_steps_down_and_ends_at_the_cheapest() -> None:
-    config = config_for_rate(12_000, CONFIG, SIZE)
+    config = config_for_rate(14_000, CONFIG, SIZE)
     frames = segment(100)
 
     def fitted(bitrate_bps: float) -> EncoderConfig:
         return RateFitter(bitrate_bps, config).fit(frames, 4.0, 0)
 
-    rich, poor = fitted(12_000), fitted(1000)
-    assert (rich.base.size, rich.base.fps, rich.still_quality) == (32, 12.5, 40)
+    rich, poor = fitted(14_000), fitted(1000)
+    assert (rich.base.size, rich.base.fps, rich.still_quality) == (32, 12.5, 50)
     cheapest = cheaper(config, SIZE)[-1]
     assert (poor.base.size, poor.base.fps) == (cheapest.base.size, cheapest.base.fps)
     assert (poor.base.quality, poor.still_quality) == (0, 10)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from eval.compare import bd_rate, break_even, front
+from eval.compare import bd_rate, break_even, front, value_at
 
 ANCHOR = [(4.0, 30.0), (8.0, 33.0), (16.0, 36.0), (32.0, 39.0)]
 
@@ -54,3 +54,9 @@ def test_break_even_outside_the_curve_names_its_end():
     assert (worse.rate, worse.bound, worse.beyond) == (None, 32, "above")
     better = break_even(ANCHOR, 20, "psnr_db")
     assert (better.rate, better.bound, better.beyond) == (None, 4, "below")
+
+
+def test_the_value_at_a_rate_lies_between_the_points_and_never_beyond():
+    assert value_at(ANCHOR, math.sqrt(8 * 16), "psnr_db") == pytest.approx(34.5)
+    assert value_at(ANCHOR, 33, "psnr_db") is None
+    assert value_at(ANCHOR, 3.9, "psnr_db") is None

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from talkcodec.media import OpusDecoder, OpusEncoder
 from talkcodec.media.concealment import Concealment
 
 
@@ -21,6 +22,18 @@ def test_lost_packets_leave_no_step(frame: int, pitch_hz: float) -> None:
         heard.append(concealment.lost(frame) if number % 4 == 3 else concealment.received(piece))
     steps = np.abs(np.diff(np.concatenate(heard).astype(int)))
     assert steps.max() < 1.7 * np.abs(np.diff(sound.astype(int))).max()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_has_no_pitch_is_left_and_joined_without_a_step(seed: int) -> None:
+    """A hiss that swells, low-passed so that a step stands out."""
+    noise = np.random.default_rng(seed).normal(0, 1, 12_000 + 47)
+    sound = np.convolve(noise, np.hanning(48) / 24, "valid") * np.linspace(500, 20_000, 12_000)
+    sound = np.clip(sound, -30_000, 30_000).astype(np.int16)
+    concealment = Concealment()
+    parts = [concealment.received(sound[:9600]), concealment.lost(960), concealment.received(sound[10_560:])]
+    steps, own = np.abs(np.diff(np.concatenate(parts).astype(int))), np.abs(np.diff(sound.astype(int))).max()
+    assert steps.max() < 1.4 * own
 
 
 def test_what_is_made_up_is_like_what_was_said() -> None:
@@ -43,3 +56,23 @@ def test_a_long_loss_becomes_silence_and_what_comes_after_is_untouched() -> None
 def test_nothing_heard_yet_is_silence() -> None:
     assert not Concealment().lost(960).any()
     assert Concealment().received(np.zeros(0, np.int16)).size == 0
+
+
+def test_speech_that_changes_its_encoder_is_heard_through_the_seam() -> None:
+    sound = voice(1.0)
+    levels = []
+    for follows in (False, True):
+        decoder, first, second = OpusDecoder(), OpusEncoder(8_000, frame_ms=60), OpusEncoder(16_000, frame_ms=60)
+        heard = [
+            decoder.decode(p.data) for at in range(0, 24_000 - 2879, 2880) for p in first.encode(cut(sound, at), at)
+        ]
+        at = sum(map(len, heard))
+        if follows:
+            second.follow(sound[:at], at)
+        seam = decoder.decode(second.encode(cut(sound, at), at)[0].data)[:312].astype(float)
+        levels.append(float(np.sqrt(np.mean(seam**2)) / np.sqrt(np.mean(sound[at - 312 : at].astype(float) ** 2))))
+    assert levels[1] > 0.4 > levels[0]
+
+
+def cut(sound: np.ndarray, at: int) -> np.ndarray:
+    return sound[at : at + 2880]

@@ -1,6 +1,22 @@
 // A receiver that we did not write: Chromium's WebRTC and the public msgpack library; run by test_browser.py.
-async function receive(url, key, modelPictures) {
+// `sound`: it wants to hear, and says that it reads what rides with the sound, which it does not.
+async function receive(url, key, sound) {
   const connection = new RTCPeerConnection();
+  const readsPadding = 4;
+  if (sound) {
+    connection.addTransceiver("audio", { direction: "recvonly" });
+    connection.ontrack = (event) => {
+      window.player = new Audio();
+      window.player.srcObject = new MediaStream([event.track]);
+      window.player.play();
+    };
+    window.heard = async () => {
+      const stats = [...(await connection.getStats()).values()];
+      const { packetsReceived, totalSamplesReceived, concealedSamples, totalAudioEnergy, totalSamplesDuration } =
+        stats.find((one) => one.type === "inbound-rtp" && one.kind === "audio") || {};
+      return { packetsReceived, totalSamplesReceived, concealedSamples, totalAudioEnergy, totalSamplesDuration };
+    };
+  }
   const options = {
     control: { negotiated: true, id: 0, ordered: true },
     motion: { negotiated: true, id: 1, ordered: false, maxRetransmits: 0 },
@@ -23,6 +39,7 @@ async function receive(url, key, modelPictures) {
       if (message[0] === 0) {
         // Ours: the same parameters, another creator, an unknown extra, and a field that does not exist yet.
         const ours = message.slice(0, 14);
+        if (sound) ours[11] |= readsPadding;
         ours[12] = "a browser";
         ours[13] = [["colour", 5]];
         channels.control.send(encode([...ours, "a field of the future"]));

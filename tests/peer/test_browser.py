@@ -7,12 +7,13 @@ Skipped where there is no Chromium.
 import asyncio
 import re
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import FakeEngine, WholePicture, colour_at
-from pair import CONFIG
+from pair import CONFIG, tone_at
 from waiting import real_time
 
 from talkcodec.peer.peer import Peer, Sends
@@ -21,6 +22,12 @@ from talkcodec.peer.webrtc import WebRtcConnection
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "call"))
+
+
+@pytest.fixture(autouse=True)
+def own_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aioice keeps the lock of its mDNS resolver, and with it the event loop, from one test to the next."""
+    monkeypatch.setattr("aioice.ice._mdns", threading.local())
 
 
 def documented() -> dict[int, list[str]]:
@@ -75,6 +82,60 @@ async def browser_sees(seconds_limit: float) -> tuple[list[Any], Peer]:
         for peer in peers:
             await peer.close()
         await server.close()
+
+
+async def test_browser_hears_the_sound_that_carries() -> None:
+    """Chromium's decoder passes over what rides in the packets; no motion takes the data channel."""
+    chrome = pytest.importorskip("chrome", reason="the browser helper is not there")
+    if chrome.chromium() is None:
+        pytest.skip("Chromium is not installed")
+    peers: list[Peer] = []
+    tasks: list[asyncio.Task[Any]] = []
+    engine: Any = FakeEngine()
+
+    async def offer(sdp: str) -> str:
+        connection = WebRtcConnection()
+        peers.append(Peer(engine, connection, CONFIG, sends=Sends(20.0, True, cropper=WholePicture())))
+        answer = await connection.answer(sdp)
+        tasks.append(asyncio.create_task(peers[-1].run()))
+        return answer
+
+    async def ended() -> None:
+        pass
+
+    async def feed() -> None:
+        number = 0
+        async for now_s in real_time(50.0):
+            peers[0].push_sound(tone_at(now_s), now_s)
+            if number % 2 == 0:
+                peers[0].push(colour_at(now_s), now_s)
+            number += 1
+
+    server = WhipServer(WhipConfig(port=0, key="k"), offer, ended)
+    await server.start()
+    try:
+        async with chrome.browser() as browser:
+            tab = await browser.tab()
+            await tab.js((HERE / "vendor" / "msgpack.min.js").read_text() + "; typeof MessagePack")
+            await tab.js((HERE / "page.js").read_text())
+            await tab.js(f"receive({server.url!r}, 'k', true)")
+            tasks.append(asyncio.create_task(feed()))
+            await tab.until("window.heard().then((heard) => heard.packetsReceived > 150)")
+            heard, seen = await tab.js("window.heard()"), await tab.js("window.seen")
+            assert peers[0].sending is not None
+            sent = peers[0].sending.session.counts.bundles_sent
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for peer in peers:
+            await peer.close()
+        await server.close()
+    assert sent > 20
+    assert not [message for _, _, message in seen if message[0] == 4]
+    loudness = (heard["totalAudioEnergy"] / heard["totalSamplesDuration"]) ** 0.5  # of full scale
+    assert 0.05 < loudness < 0.5
+    assert heard["concealedSamples"] < 0.5 * heard["totalSamplesReceived"], heard
 
 
 async def test_browser_reads_every_message_as_documented() -> None:

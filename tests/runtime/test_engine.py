@@ -15,11 +15,12 @@ import pytest
 
 from talkcodec.errors import EngineError, ModelError
 from talkcodec.model.config import FommNetworks, ModelConfig
-from talkcodec.model.files import save_model
+from talkcodec.model.files import read_model_file, save_model
 from talkcodec.model.network import build_network
 from talkcodec.runtime import Engine, open_engine
 from talkcodec.runtime.openvino_backend import save_graph
-from talkcodec.types import Drive, Motion, Picture
+from talkcodec.runtime.restorer import Blend, Restorable
+from talkcodec.types import Base, Drive, Motion, Picture
 
 MODEL = "untrained:tiny"
 
@@ -276,3 +277,27 @@ def test_bfloat16_is_an_option_with_a_small_loss(openvino_engine: Engine) -> Non
     loss = np.abs(pictures[0] - pictures[1])
     assert loss.max() > 1e-5  # the option took effect, and f32 was not bfloat16 in disguise
     assert loss.mean() < 0.01
+
+
+class _Network(Blend):
+    """Counts how often it restores."""
+
+    restored = 0
+
+    def restore(self, reference: Restorable, base: Base) -> Picture:
+        self.restored += 1
+        return super().restore(reference, base)
+
+
+def test_light_restores_without_the_network(torch_engine: Engine) -> None:
+    network = _Network()
+    size = torch_engine.config.picture_size
+    engine = Engine(read_model_file(MODEL), torch_engine._backend, lambda: network)
+    picture = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    reference = engine.encode_reference(picture, None)
+    small = np.asarray(cv2.resize(picture, (size // 2, size // 2), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    drive = Drive(base=Base(small.astype(np.float32), engine.find_flow(reference, small)))
+    light = engine.generate(reference, drive, light=True)
+    assert network.restored == 0
+    assert np.array_equal(light, engine.generate(reference, drive)), "here the network is the blend itself"
+    assert network.restored == 1

@@ -115,3 +115,10 @@ def test_waiting_for_packets_is_no_queue() -> None:
     assert rate.share == 1.0
     rate.feedback(Feedback(0.0, 600.0))
     assert rate.share == pytest.approx(0.7)
+
+
+def test_a_carrier_with_headers_of_its_own_leaves_less_for_the_picture() -> None:
+    riding, channel = (CallBudget(20_000).plan(message_bytes=size) for size in (4, 139.5))
+    assert riding == CallBudget(20_000).plan()
+    assert channel.coded_bps == 1000, "so little that the ladder takes motion, whose messages hold several units"
+    assert CallBudget(60_000).plan(message_bytes=139.5).coded_bps > 11_000

@@ -88,6 +88,14 @@ def test_five_percent_loss_with_jitter_and_reordering(seed: int) -> None:
     assert max(waits) <= buffer.LONGEST_WAIT_MS
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_jitter_of_30_ms_makes_up_little_that_was_not_lost(seed: int) -> None:
+    rng = random.Random(seed)
+    arrivals = [(FRAME_MS * n + min(150.0, rng.expovariate(1 / 30)), n) for n in range(1000)]
+    _, buffer = play(arrivals)
+    assert buffer.counts.concealed < 20
+
+
 def arrivals_of(arrivals: list[Arrival], piece: VoicePiece) -> Arrival:
     assert piece.packet is not None
     return next(arrival for arrival in arrivals if arrival[1] == int(piece.packet))
@@ -135,6 +143,56 @@ def test_a_long_outage_is_silence_and_the_sound_comes_back_at_once() -> None:
     assert back <= 75 * FRAME_MS + buffer.LONGEST_WAIT_MS
     made = sum(piece.samples for _, piece in played if piece.packet is None)
     assert made <= (buffer.CONCEALED_MS + FRAME_MS) * 48
+
+
+@pytest.mark.parametrize("seconds", [-44_000, -600, 600, 44_000])
+def test_a_time_that_steps_costs_neither_concealment_nor_delay(seconds: int) -> None:
+    """As when a browser changes its source: the numbers go on, the timestamps do not."""
+    lost = {150, 250, 251, 252, 253}
+    place = {n: n * FRAME + (48_000 * seconds if n >= 100 else 0) for n in range(300)}
+    played, buffer = play([(FRAME_MS * n, n) for n in range(300) if n not in lost], position=place)
+    assert [n for n in numbers(played) if n is not None] == [n for n in range(300) if n not in lost]
+    assert all(at == FRAME_MS * int(piece.packet) for at, piece in played if piece.packet)
+    assert sum(piece.samples for _, piece in played if piece.packet is None) == len(lost) * FRAME
+    assert buffer.wait_ms < 40
+
+
+@pytest.mark.parametrize("absurd", [2**31 - 1, 2**30, -(2**30), -(2**31)])
+def test_one_absurd_timestamp_does_not_end_concealment(absurd: int) -> None:
+    place = {50: 50 * FRAME + absurd}
+    played, _ = play([(FRAME_MS * n, n) for n in range(200) if n != 150], position=place)
+    assert [n for n in numbers(played) if n is not None] == [n for n in range(200) if n != 150]
+    assert FRAME in [piece.samples for at, piece in played if piece.packet is None and at > 149 * FRAME_MS]
+
+
+def test_long_round_trips_reordering_bursts_and_drift_for_ten_minutes() -> None:
+    rng, arrivals, left = random.Random(7), [], 0
+    for n in range(10_000):
+        left = 4 if rng.random() < 0.01 and left == 0 and n else max(0, left - 1)
+        if not left:
+            arrivals.append((300 + FRAME_MS * n * (1 + 200e-6) + rng.uniform(0, 30), n))
+    played, buffer = play(arrivals)
+    heard = {int(piece.packet): at for at, piece in played if piece.packet is not None}
+    assert len(heard) >= 0.999 * len(arrivals)
+    assert max(heard[n] - at for at, n in arrivals if n in heard) <= buffer.LONGEST_WAIT_MS
+    made = sum(piece.samples for _, piece in played if piece.packet is None)
+    lost = 10_000 - len(heard)
+    assert made <= (lost + 5) * FRAME
+
+
+def test_a_flood_of_numbers_is_bounded() -> None:
+    buffer, heard = VoiceBuffer(), []
+    for n in range(100):
+        now_ms = float(FRAME_MS * n)
+        buffer.push(n, n * FRAME, b"%d" % n, now_ms)
+        for ahead in range(2, 102):
+            buffer.push((n + 400 + ahead) & 0xFFFF, (n + 400 + ahead) * FRAME, b"-1", now_ms)
+        assert len(buffer._waiting) <= buffer.WAITING
+        while (piece := buffer.due(now_ms)) is not None:
+            heard.append(piece)
+            if piece.packet is not None:
+                buffer.decoded(FRAME)
+        assert len(heard) < 200 * (n + 1)
 
 
 def test_numbers_that_begin_anew_are_followed() -> None:
