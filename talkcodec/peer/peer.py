@@ -246,9 +246,9 @@ class Peer:
 
     @property
     def reads_people(self) -> bool:
-        """Whether the other side, an older program perhaps, reads what `tell` says; False before the two agreed."""
+        """Whether both sides read what the other tells, an older program does not; False before the two agreed."""
         theirs = self.link.peer_hello
-        return theirs is not None and bool(theirs.features & FEATURE_PEOPLE)
+        return self._on_person is not None and theirs is not None and bool(theirs.features & FEATURE_PEOPLE)
 
     def tell(self, message: Presence | Chat) -> None:
         """Something from person to person; not sent to a side that does not read it."""

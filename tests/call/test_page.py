@@ -106,7 +106,9 @@ async def test_status_says_where_the_call_stands_and_whom_to_invite(tmp_path: Pa
     [
         ("{", 400), ("[]", 400), ('"mute"', 400), ("{}", 400), ('{"action": 3}', 400), ('{"action": "fly"}', 400),
         ('{"action": "microphone", "on": "no"}', 400), ('{"action": "microphone", "on": false}', 200),
-        ('{"action": "record"}', 200), ('{"action": "keyframe"}', 200),
+        ('{"action": "chat", "text": 3}', 400), ('{"action": "chat", "text": "to nobody"}', 409),
+        ('{"action": "name", "text": "Ann"}', 200),
+        ('{"action": "leave"}', 200), ('{"action": "record"}', 200), ('{"action": "keyframe"}', 200),
     ],
 )  # fmt: skip
 async def test_orders_are_checked(tmp_path: Path, body: str, expected: int) -> None:
@@ -174,8 +176,8 @@ class Tone(MediaStreamTrack):
 class FakePage:
     """What the browser does, in aiortc: sends a camera and a microphone, keeps what comes back."""
 
-    def __init__(self, server: PageServer, client: aiohttp.ClientSession, level: int) -> None:
-        self.server, self.client = server, client
+    def __init__(self, server: PageServer, client: aiohttp.ClientSession, level: int, name: str = "") -> None:
+        self.server, self.client, self.name = server, client, name
         configuration = RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         self.connection = RTCPeerConnection(configuration)
         self.peer: list[Any] = []
@@ -191,7 +193,9 @@ class FakePage:
         await self.connection.setLocalDescription(await self.connection.createOffer())
         headers = bearer(self.server) | {"Content-Type": "application/sdp"}
         offer = self.connection.localDescription.sdp
-        async with self.client.post(f"{self.server.url}api/page", data=offer, headers=headers) as response:
+        async with self.client.post(
+            f"{self.server.url}api/page?id={self.name}", data=offer, headers=headers
+        ) as response:
             assert response.status == 200, await response.text()
             await self.connection.setRemoteDescription(RTCSessionDescription(await response.text(), "answer"))
         for receiver, pictures in self._receivers:
@@ -206,7 +210,7 @@ class FakePage:
                 self.loudest = max(self.loudest, int(np.abs(frame.to_ndarray()).max()))
 
     async def do(self, **order: Any) -> dict[str, Any]:
-        address, data = f"{self.server.url}api/do", json.dumps(order)
+        address, data = f"{self.server.url}api/do?id={self.name}", json.dumps(order)
         async with self.client.post(address, data=data, headers=bearer(self.server)) as response:
             assert response.status == 200, await response.text()
             return dict(await response.json())
@@ -249,3 +253,40 @@ async def test_two_pages_see_and_hear_each_other_and_themselves(tmp_path: Path) 
             await again.leave()
         finally:
             await asyncio.gather(light.leave(), dark.leave())
+
+
+async def test_a_newer_page_is_the_one_that_counts_and_an_older_one_cannot_make_it_leave(tmp_path: Path) -> None:
+    async with lone_page(tmp_path) as (server, client):
+        old, new = FakePage(server, client, 50, "old"), FakePage(server, client, 60, "new")
+        try:
+            await old.join()
+            assert (await old.do(action="microphone"))["page"] == "here"
+            await new.join()
+            assert (await old.do(action="leave"))["page"] == "elsewhere"
+            assert (await new.do(action="microphone"))["page"] == "here"
+            assert (await new.do(action="leave"))["page"] == "none"
+        finally:
+            await asyncio.gather(old.leave(), new.leave())
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("chat", 200), ("chat?after=0", 200), ("chat?after=-1", 400), ("chat?after=x", 400), ("recording", 404)],
+)
+async def test_chat_and_recording_want_the_key_and_sensible_numbers(tmp_path: Path, path: str, expected: int) -> None:
+    async with lone_page(tmp_path) as (server, client):
+        async with client.get(f"{server.url}api/{path}") as response:
+            assert response.status == 401
+        async with client.get(f"{server.url}api/{path}", headers=bearer(server)) as response:
+            assert response.status == expected
+
+
+async def test_a_recording_is_handed_out_as_it_lies_there(tmp_path: Path) -> None:
+    async with lone_page(tmp_path) as (server, client):
+        server._stage.recorded = tmp_path / "call.mp4"
+        server._stage.recorded.write_bytes(b"a film")
+        async with client.get(f"{server.url}api/recording", headers=bearer(server)) as response:
+            assert (response.status, await response.read()) == (200, b"a film")
+            assert response.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
+        async with client.get(f"{server.url}api/status", headers=bearer(server)) as response:
+            assert (await response.json())["recorded"] == str(tmp_path / "call.mp4")

@@ -4,6 +4,7 @@ import asyncio
 import time
 from fractions import Fraction
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from av import AudioFrame
 from call.compare import RTP_OVERHEAD_BYTES, H264Cost
 from call.options import CALL_FPS
 from call.pace import PACES, Load, PaceControl
+from call.quality import Quality, judge
 from call.sound import FRAME_SAMPLES, Microphone, PageSound
+from call.summary import Summary, Tally
 from talkcodec.bitstream import SoundClock
 from talkcodec.bitstream.opus_padding import EMPTY_PACKET
 from talkcodec.media import OpusDecoder, read_sound
@@ -224,3 +227,30 @@ async def test_a_stopped_track_wakes_its_reader() -> None:
     track.stop()
     with pytest.raises(MediaStreamError):
         await reading
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ({}, (3, "good")),
+        ({"bad_network": True}, (1, "slow network")),
+        ({"loss": 0.05}, (2, "slow network")),
+        ({"rtt_ms": 500.0}, (2, "slow network")),
+        ({"slowed": True}, (2, "slow machine")),
+        ({"shown": 0.5}, (2, "slow machine")),
+        ({"shown": 0.2, "loss": 0.05}, (1, "slow machine")),
+        ({"loss": 0.05, "slowed": True}, (2, "slow network")),
+    ],
+)
+def test_quality_is_three_bars_and_a_word(seen: dict[str, Any], expected: tuple[int, str]) -> None:
+    usual = {"bad_network": False, "loss": 0.0, "rtt_ms": 40.0, "slowed": False, "shown": 1.0}
+    assert judge(**(usual | seen)) == Quality(*expected)
+
+
+def test_a_summary_counts_from_its_first_reading() -> None:
+    tally = Tally(10.0, 1000, 2000)
+    tally.read(20.0, 6000, 4500)
+    summary = tally.summary(20.5)
+    assert summary == Summary(10.5, 5000, 2500)
+    assert summary.kbps == (40.0 / 10.5, 20.0 / 10.5)
+    assert Tally(1.0, 0, 0).summary(1.0).kbps == (0.0, 0.0)

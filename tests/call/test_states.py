@@ -1,4 +1,4 @@
-"""What the page says and does in each state, in real Chromium: before the call, alone, at the end, without an engine."""
+"""What the page says and does in each state, in real Chromium: before the call, alone, over, without an engine."""
 
 import json
 import re
@@ -23,7 +23,8 @@ NOT_COVERED = """(() => {
   const self = document.querySelector('#self').getBoundingClientRect();
   return ['#copy', '#link', '#invite-note', '#empty-title', '#empty-text'].every((name) => {
     const box = document.querySelector(name).getBoundingClientRect();
-    return box.width > 0 && (box.right <= self.left || box.left >= self.right || box.bottom <= self.top || box.top >= self.bottom);
+    return box.width > 0 && (box.right <= self.left || box.left >= self.right
+      || box.bottom <= self.top || box.top >= self.bottom);
   });
 })()"""
 
