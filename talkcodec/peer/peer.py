@@ -46,6 +46,7 @@ _PIECE_ENVELOPE_BYTES = 100
 CARRIED_REPORT_MS = 800.0
 """Between receiver reports that ride with the sound: some 25 bytes each."""
 AIM_STEP = 0.03
+LOSS_REMEMBERED_S = 30.0
 _SLOWEST_FPS = 1.0
 """What rate control reckons with for a source that is slower still."""
 
@@ -116,6 +117,7 @@ class Peer:
             config = replace(config, sender=replace(config.sender, capture_fps=max(_SLOWEST_FPS, sends.fps)))
         self._budget: CallBudget | None = None
         self._aimed_bps = 1.0
+        self._loss = (0.0, 0.0)  # and until when it is remembered
         if sends is not None and config.budget_kbps is not None:
             self._budget = CallBudget(config.budget_kbps * 1000, sends.sound, config.voice_bps, config.sound_frame_ms)
             plan = self._budget.plan()
@@ -299,7 +301,7 @@ class Peer:
         sending = self.sending
         cost = self.link.transport.cost
         message_bytes = cost.message_overhead_bytes + cost.acknowledgement_bytes
-        plan = self._budget.plan(share, 0.0 if sending is None else sending.session.counts.loss, message_bytes)
+        plan = self._budget.plan(share, 0.0 if sending is None else self._remembered_loss(sending), message_bytes)
         if self._sound_out is not None:
             self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
         if sending is not None:
@@ -311,6 +313,13 @@ class Peer:
                 wished_bps = self.config.bitrate_bps or float("inf")
                 sending.aim(min(wished_bps, plan.coded_bps), self.config.rung)
         return plan.picture_bps
+
+    def _remembered_loss(self, sending: SendingEnd) -> float:
+        """The worst of the last half minute: units that are sent twice hide the loss for which they are."""
+        now_s, loss = time.monotonic(), sending.session.counts.loss
+        if loss >= self._loss[0] or now_s > self._loss[1]:
+            self._loss = (loss, now_s + LOSS_REMEMBERED_S)
+        return self._loss[0]
 
     def _show(self, picture: PlayedPicture) -> None:
         """In the generator's thread."""

@@ -33,7 +33,7 @@ class PlayoutConfig:
 
     period_ticks: int = CLOCK_HZ // 25
     conceal_ms: float = CONCEAL_MS
-    interpolate_ms: float = 170.0
+    interpolate_ms: float = 220.0
     units: int = 128
     minimum_delay_ms: float = 10.0
     maximum_delay_ms: float = 400.0
