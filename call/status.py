@@ -157,7 +157,8 @@ class StatusMeter:
 
     def refresh(self) -> Status:
         """The last figures under the present state: after a button, before the next second."""
-        values = asdict(self.status) | self._head() | {"text": self._conversation.text}
+        same = self._conversation.call is self._call is not None  # figures do not outlive their call
+        values = (asdict(self.status) if same else {}) | self._head() | {"text": self._conversation.text}
         self.status = Status(**values)
         return self.status
 

@@ -157,7 +157,8 @@ async function update() {
   if (joined) await devices.adapt(status.capture_width_px);
   doorbell.show(status);
   await chat.show(status);
-  const notice = [status.machine, status.face_visible === false && status.camera ? 'Your face is not in the picture: your peer sees the last one.' : '']
+  const talking = joined && ['talking', 'bad-network'].includes(status.phase);
+  const notice = !talking ? '' : [status.machine, status.face_visible === false && status.camera ? 'Your face is not in the picture: your peer sees the last one.' : '']
     .filter(Boolean).join(' ');
   if (!elsewhere) {
     say('notice', notice);

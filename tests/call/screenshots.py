@@ -1,4 +1,7 @@
-"""Screenshots of a real call, to look at: python tests/call/screenshots.py FOLDER [MODEL]. call.png goes into docs/."""
+"""Screenshots of a real call, to look at: python tests/call/screenshots.py FOLDER [MODEL].
+
+call.png, over.png and invitation.png go into docs/. The only face in them is the packaged sample's.
+"""
 
 import asyncio
 import re
@@ -21,23 +24,49 @@ async def main(folder: Path, model: str) -> None:
     try:
         assert engine.stdout is not None
         line = (await engine.stdout.readline()).decode()
-        found = re.search(r"http\S+", line)
-        assert found is not None, line
+        page = re.search(r"http\S+", line)
+        assert page is not None, line
         async with browser() as chrome:
             tab = await chrome.tab()
             await tab.look_like(1200, 780)
-            await tab.goto(found[0])
-            await tab.until("document.querySelector('#lobby').open && document.querySelector('#model').textContent")
+            await tab.goto(page[0])
+            await tab.until("document.querySelector('#preview-video').videoWidth > 0")
             await tab.screenshot(folder / "lobby.png")
             await tab.click("#join-view")
             await tab.until(READY, 300)
             await tab.until("Number(document.querySelector('#clock').textContent.split(':')[1]) > 40", 300)
             await shoot(tab, folder / "call.png", 1200, 780, "light")
+            await tab.click("#hang-up")
+            await tab.until("!document.querySelector('#totals').hidden", 60)
+            await tab.screenshot(folder / "over.png")
+            await tab.click("#again")
+            await tab.until(READY, 300)
             await tab.click("#keypoints")
             await tab.click("#view")  # generating oneself too is half as much work again
             await tab.until("!document.querySelector('#self').hidden", 120)
             await shoot(tab, folder / "dark.png", 1200, 780, "dark")
             await shoot(tab, folder / "phone.png", 390, 844, "light")
+    finally:
+        engine.terminate()
+        await engine.wait()
+    await invitation(folder)
+
+
+async def invitation(folder: Path) -> None:
+    """What whoever opens the link sees, while the other waits."""
+    command = ("-m", "call", "--name", "Ann", "--model", "untrained:tiny")
+    engine = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert engine.stdout is not None
+        await engine.stdout.readline()
+        found = re.search(r"http[^\s']+", (await engine.stdout.readline()).decode())
+        assert found is not None
+        async with browser() as chrome:
+            tab = await chrome.tab()
+            await tab.look_like(1200, 720)
+            await tab.goto(found[0])
+            await tab.until("document.body.dataset.state === 'valid'")
+            await tab.screenshot(folder / "invitation.png")
     finally:
         engine.terminate()
         await engine.wait()

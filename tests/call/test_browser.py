@@ -4,12 +4,8 @@ Nothing here is timed: each step waits for its effect, for minutes if the machin
 """
 
 import base64
-import os
-import re
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import av
@@ -17,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from chrome import Chrome, Tab, browser, chromium
+from engines import PATIENCE_S, engine, until
 from skimage.metrics import structural_similarity
 from waiting import eventually
 
@@ -24,10 +21,6 @@ from talkcodec.codec import FaceCropper
 from talkcodec.media import MediaReader
 from talkcodec.sample import sample_path
 from talkcodec.types import Picture
-
-ROOT = Path(__file__).parent.parent.parent
-MODEL = "untrained:tiny"
-PATIENCE_S = 240.0
 
 pytestmark = [
     pytest.mark.slow,
@@ -73,41 +66,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@contextmanager
-def engine(*arguments: str) -> Iterator[dict[str, str]]:
-    """A process of `python -m call`; the addresses that it printed."""
-    command = [sys.executable, "-m", "call", "--model", MODEL, "--threads", "1", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    try:
-        printed: dict[str, str] = {}
-        wanted = {"page"} if any(word.startswith("http") for word in arguments) else {"page", "invitation"}
-        assert process.stdout is not None
-        while not wanted <= printed.keys():
-            line = process.stdout.readline()
-            assert line, f"the engine ended with {process.wait()}"
-            if match := re.search(r"(page|invitation):.*?(http\S+#[\w-]+)", line, re.IGNORECASE):
-                printed[match[1].lower()] = match[2]
-        yield printed
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 @asynccontextmanager
 async def page(chrome: Chrome, address: str) -> AsyncIterator[Tab]:
     tab = await chrome.tab()
     await tab.send("Page.addScriptToEvaluateOnNewDocument", source=REMEMBER_CONNECTIONS)
     await tab.goto(address)
     yield tab
-
-
-async def until(tab: Tab, expression: str) -> None:
-    await tab.until(expression, PATIENCE_S)
 
 
 async def grab(tab: Tab, selector: str = "#peer") -> Picture:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from chrome import Chrome, Tab, browser, chromium
-from test_browser import engine, until
+from engines import engine, until
 
 pytestmark = [
     pytest.mark.slow,
