@@ -24,12 +24,13 @@ def run(holder: RateHolder, seconds: float, bytes_at: dict[float, float], start_
 
 def test_the_quality_comes_to_rest_where_the_rate_is_met() -> None:
     holder = RateHolder(EncoderConfig(), 256)
-    config = holder.aim(9000, Rung.HYBRID)
+    config = holder.aim(15_000, Rung.HYBRID)
+    assert config.base.fps == FPS
     state = {"quality": config.base.quality}
     changes = list(run(holder, 60, state))
     assert 1 <= len(changes) <= 4
     bps = 8 * FPS * (20 * np.exp(0.045 * state["quality"]) + 13)
-    assert bps == pytest.approx(0.85 * 9000, rel=0.2)
+    assert bps == pytest.approx(0.85 * 15_000, rel=0.2)
 
 
 def test_what_was_learned_is_used_when_a_rate_comes_back() -> None:
@@ -46,8 +47,10 @@ def test_a_rate_that_falls_is_met_with_the_next_picture() -> None:
     state = {"quality": holder.aim(21_000, Rung.HYBRID).base.quality}
     list(run(holder, 60, state))
     assert holder.aim(20_000, Rung.HYBRID).base.quality == state["quality"]
-    fallen = holder.aim(10_000, Rung.HYBRID).base.quality
-    assert 20 * np.exp(0.045 * fallen) == pytest.approx(0.5 * 20 * np.exp(0.045 * state["quality"]), rel=0.05)
+    fallen = holder.aim(14_000, Rung.HYBRID).base
+    assert fallen.fps == FPS
+    expected = 0.7 * 20 * np.exp(0.045 * state["quality"])
+    assert 20 * np.exp(0.045 * fallen.quality) == pytest.approx(expected, rel=0.06)
 
 
 def test_pictures_that_are_too_long_at_any_quality_become_smaller_or_rarer() -> None:
