@@ -17,13 +17,12 @@ import secrets
 import tempfile
 import threading
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from aiohttp import web
 
-from call.guard import Guard
+from call.guard import Guard, own_file
 from talkcodec.animate import animate_portrait
 from talkcodec.errors import TalkcodecError, UsageError
 from talkcodec.media import MediaReader
@@ -110,9 +109,7 @@ class AnimationPage:
         return Path(self._folder.name) / name
 
     async def _file(self, request: web.Request) -> web.Response:
-        name, kind = STATIC[request.path]
-        body = (files("call") / "static" / name).read_bytes()
-        return web.Response(body=body, content_type=kind, charset="utf-8")
+        return own_file(request, STATIC)
 
     async def _take(self, request: web.Request) -> web.Response:
         self._refuse_while_working()

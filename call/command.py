@@ -34,10 +34,9 @@ from talkcodec.command.options import (
     encoder_config,
     ice_servers,
     open_model,
-    picture_rate,
+    peer_config,
     rate_config,
     threads_for,
-    voice_bps,
 )
 
 __all__ = ["call"]
@@ -113,7 +112,6 @@ def call(
     from call.program import Program, ProgramOptions
     from talkcodec.command.console import run_program
     from talkcodec.command.exits import ExitCode
-    from talkcodec.peer.config import PeerConfig
     from talkcodec.peer.signalling import WhipConfig
 
     threads = threads or threads_for(generates=True, engines_here=2 if demo else 1)
@@ -121,7 +119,6 @@ def call(
         keypoint_step=keypoint_step, jacobian_step=jacobian_step, still=still, quality=quality,
         keyframe_interval=keyframe_interval, refresh_l1=refresh_l1, smoothing=smoothing, acknowledged=True,
     )  # fmt: skip
-    chosen, bitrate_bps = picture_rate(rung, bitrate)
     rate = rate_config(bundle=bundle, motion_fps=motion_fps, added_delay=added_delay)
     call_options = CallOptions(
         name=name,
@@ -130,15 +127,15 @@ def call(
         public_url=public_url,
         ca_file=ca,
         ice_servers=ice_servers(ice_server),
-        peer=PeerConfig(
-            encoder=encoder,
-            rate=rate,
-            budget_kbps=budget,
-            rung=chosen,
-            bitrate_bps=bitrate_bps,
+        peer=peer_config(
+            encoder,
+            rate,
+            budget=budget,
+            rung=rung,
+            bitrate=bitrate,
             carrier=carrier,
-            voice_bps=voice_bps(sound_bitrate),
-            sound_frame_ms=sound_frame,
+            sound_bitrate=sound_bitrate,
+            sound_frame=sound_frame,
         ),
         compare=compare,
         record_dir=record_dir,

@@ -1,13 +1,14 @@
 """Who may use a page of this machine: whoever has its key, from its own address, and no other site's page."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.resources import files
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from talkcodec.peer.signalling import is_loopback, same_key
 
-__all__ = ["HEADERS", "Guard"]
+__all__ = ["HEADERS", "Guard", "own_file", "static"]
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -22,6 +23,17 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+
+def own_file(request: web.Request, table: Mapping[str, tuple[str, str]]) -> web.Response:
+    """One of a page's files; table: path -> name in `call/static` and content type."""
+    name, kind = table[request.path]
+    return web.Response(body=static(name), content_type=kind, charset="utf-8")
+
+
+def static(name: str) -> bytes:
+    """A file of `call/static`."""
+    return (files("call") / "static" / name).read_bytes()
 
 
 class Guard:

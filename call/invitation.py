@@ -9,11 +9,11 @@ A wrong key is answered with 401, and the page says what to do then.
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from string import Template
 
 from aiohttp import web
 
+from call.guard import static
 from talkcodec.peer.signalling import same_key
 
 __all__ = ["InvitationPage", "Inviting", "qr_svg"]
@@ -60,12 +60,12 @@ class InvitationPage:
 
     async def _page(self, _: web.Request) -> web.Response:
         # The address has no slash at its end, so that what is loaded is named with the last part of the path.
-        text = Template(_static("invite.html").decode()).substitute(here=self._path.rpartition("/")[2])
+        text = Template(static("invite.html").decode()).substitute(here=self._path.rpartition("/")[2])
         return web.Response(text=text, content_type="text/html", charset="utf-8", headers=HEADERS)
 
     async def _file(self, request: web.Request) -> web.Response:
         name = request.path.rpartition("/")[2]
-        return web.Response(body=_static(name), content_type=FILES[name], charset="utf-8", headers=HEADERS)
+        return web.Response(body=static(name), content_type=FILES[name], charset="utf-8", headers=HEADERS)
 
     async def _invitation(self, request: web.Request) -> web.Response:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -85,7 +85,3 @@ def qr_svg(text: str) -> str:
     out = io.BytesIO()
     segno.make_qr(text, error="m").save(out, kind="svg", xmldecl=False, svgclass="qr", lineclass=None, omitsize=True)
     return out.getvalue().decode()
-
-
-def _static(name: str) -> bytes:
-    return (files("call") / "static" / name).read_bytes()

@@ -15,7 +15,6 @@ import secrets
 import ssl
 import time
 from dataclasses import asdict
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -24,7 +23,7 @@ from call.browser import Browser
 from call.company import plain
 from call.conversation import Conversation
 from call.filesource import FileSource
-from call.guard import Guard
+from call.guard import Guard, own_file
 from call.options import CallOptions, PageOptions
 from call.status import StatusMeter
 from talkcodec.bitstream import MAX_NAME
@@ -129,8 +128,7 @@ class PageServer:
             await self._runner.cleanup()
 
     async def _file(self, request: web.Request) -> web.Response:
-        name, kind = STATIC[request.path]
-        return web.Response(body=_static(name), content_type=kind, charset="utf-8")
+        return own_file(request, STATIC)
 
     async def _status(self, request: web.Request) -> web.Response:
         return self._answer(request)
@@ -236,7 +234,3 @@ class PageServer:
             except Exception as error:  # the page keeps the last figures
                 logger.debug("figures cannot be read: %s", error, exc_info=True)
             await asyncio.sleep(1.0)
-
-
-def _static(name: str) -> bytes:
-    return (files("call") / "static" / name).read_bytes()

@@ -17,6 +17,7 @@ from talkcodec.model.config import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from talkcodec.codec import EncoderConfig, Rung
+    from talkcodec.peer.config import PeerConfig
     from talkcodec.peer.webrtc import IceServer
     from talkcodec.runtime import Engine
     from talkcodec.session import RateConfig
@@ -54,10 +55,10 @@ __all__ = [
     "encoder_config",
     "ice_servers",
     "open_model",
+    "peer_config",
     "picture_rate",
     "rate_config",
     "threads_for",
-    "voice_bps",
 ]
 
 
@@ -271,9 +272,25 @@ def picture_rate(rung: RungKind | None, bitrate: float | None) -> "tuple[Rung | 
     return chosen, None if bitrate is None else bitrate * 1000
 
 
-def voice_bps(sound_bitrate: float | None) -> int | None:
-    """What --sound-bitrate says, in bit/s."""
-    return None if sound_bitrate is None else round(sound_bitrate * 1000)
+def peer_config(
+    encoder: "EncoderConfig",
+    rate: "RateConfig",
+    *,
+    budget: float,
+    rung: RungKind | None,
+    bitrate: float | None,
+    carrier: Literal["auto", "data-channel", "sound"],
+    sound_bitrate: float | None,
+    sound_frame: int | None,
+) -> "PeerConfig":
+    """What the options say. Raises ConfigError."""
+    from talkcodec.peer.config import PeerConfig
+
+    chosen, bitrate_bps = picture_rate(rung, bitrate)
+    return PeerConfig(
+        encoder=encoder, rate=rate, budget_kbps=budget, rung=chosen, bitrate_bps=bitrate_bps, carrier=carrier,
+        voice_bps=None if sound_bitrate is None else round(sound_bitrate * 1000), sound_frame_ms=sound_frame,
+    )  # fmt: skip
 
 
 def ice_servers(texts: list[str] | None) -> "tuple[IceServer, ...]":

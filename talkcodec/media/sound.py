@@ -13,7 +13,7 @@ from talkcodec.media.opus import OPUS_RATE_HZ, SPEECH_BPS, OpusEncoder
 from talkcodec.media.reader import CLOCK_RESTART_S
 from talkcodec.types import SoundArray
 
-__all__ = ["SoundBlock", "SoundPacket", "SoundTimeline", "read_opus", "read_sound"]
+__all__ = ["BLOCK_SAMPLES", "SoundBlock", "SoundPacket", "SoundTimeline", "read_opus", "read_sound"]
 
 logger = logging.getLogger(__name__)
 

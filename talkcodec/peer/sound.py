@@ -20,12 +20,12 @@ from talkcodec.errors import ConfigError
 from talkcodec.media import OPUS_RATE_HZ, OpusDecoder, OpusEncoder
 from talkcodec.media.concealment import Concealment
 from talkcodec.media.opus import HANDED_OVER_SAMPLES, LOOK_AHEAD_SAMPLES
+from talkcodec.media.sound import BLOCK_SAMPLES
 from talkcodec.session.voice_buffer import VoiceBuffer, VoiceCounts, VoicePiece
 from talkcodec.types import PlayedSound, SoundArray
 
 __all__ = ["OutgoingSound", "SoundConfig", "SoundReceiver"]
 
-BLOCK_SAMPLES = OPUS_RATE_HZ // 50
 _EMPTY_SAMPLES = OPUS_RATE_HZ // 400
 _GAP_S = 0.2
 _DRIFT_S = 0.01
