@@ -28,6 +28,7 @@ from talkcodec.peer.sending import Cropper, SendingEnd
 from talkcodec.peer.sound import OutgoingSound, SoundConfig, SoundReceiver
 from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE, FEATURE_PEOPLE, FEATURE_READS_PADDING
 from talkcodec.session.budget import CallBudget
+from talkcodec.session.rate import FIRST_SHARE
 from talkcodec.session.voice_buffer import VoiceCounts
 from talkcodec.transport.boundary import Transport
 from talkcodec.transport.with_sound import WithSound
@@ -120,7 +121,7 @@ class Peer:
         self._loss = (0.0, 0.0)  # and until when it is remembered
         if sends is not None and config.budget_kbps is not None:
             self._budget = CallBudget(config.budget_kbps * 1000, sends.sound, config.voice_bps, config.sound_frame_ms)
-            plan = self._budget.plan()
+            plan = self._budget.plan(FIRST_SHARE)
             sound = SoundConfig(plan.sound_bps, plan.frame_ms)
             config = replace(config, sound=sound, sender=replace(config.sender, keyframe_bps=round(plan.keyframe_bps)))
         room = transport.largest_payload_bytes - _PIECE_ENVELOPE_BYTES
@@ -266,6 +267,8 @@ class Peer:
         if self._receives is not None:
             self.same_clock = same_clock(theirs)
             link.receiving = ReceivingEnd(self._engine, theirs, self.config, self._show, same_clock=self.same_clock)
+            if self._sound_in is not None:
+                link.receiving.session.sound_way = self._sound_in.way
         if sends is not None:
             cost = link.transport.cost
             if sends.on_self is None:
@@ -279,7 +282,7 @@ class Peer:
             if self.carrier == "sound":
                 link.sending.session.ride(self.config.sound.frame_ms)
             if self._budget is not None:
-                link.sending.session.allot(self._allot)
+                link.sending.session.allot(self._allot, self._budget.bps)
         if self._sound_out is not None:
             self._sound_out.start(link.send)
         self._on_agreed()
