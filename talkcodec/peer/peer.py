@@ -26,9 +26,16 @@ from talkcodec.peer.receiving import ReceivingEnd
 from talkcodec.peer.selfview import MirroredEnd
 from talkcodec.peer.sending import Cropper, SendingEnd
 from talkcodec.peer.sound import OutgoingSound, SoundConfig, SoundReceiver
-from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE, FEATURE_PEOPLE, FEATURE_READS_PADDING
+from talkcodec.session import (
+    FEATURE_AUDIO,
+    FEATURE_BASE,
+    FEATURE_PEOPLE,
+    FEATURE_READS_PADDING,
+    FEATURE_SHORT_PIECES,
+)
 from talkcodec.session.budget import CallBudget
 from talkcodec.session.rate import FIRST_SHARE
+from talkcodec.session.sender import FIRST_KEYFRAME_PACE
 from talkcodec.session.voice_buffer import VoiceCounts
 from talkcodec.transport.boundary import Transport
 from talkcodec.transport.with_sound import WithSound
@@ -123,7 +130,8 @@ class Peer:
             self._budget = CallBudget(config.budget_kbps * 1000, sends.sound, config.voice_bps, config.sound_frame_ms)
             plan = self._budget.plan(FIRST_SHARE)
             sound = SoundConfig(plan.sound_bps, plan.frame_ms)
-            config = replace(config, sound=sound, sender=replace(config.sender, keyframe_bps=round(plan.keyframe_bps)))
+            pace_bps = round(self._budget.bps / FIRST_KEYFRAME_PACE)
+            config = replace(config, sound=sound, sender=replace(config.sender, keyframe_bps=pace_bps))
         room = transport.largest_payload_bytes - _PIECE_ENVELOPE_BYTES
         self.config = replace(config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room)))
         self.connection = connection
@@ -145,7 +153,7 @@ class Peer:
 
     def _hello(self, creator: str) -> Hello:
         hello = hello_for(self._engine, self.config.encoder, creator=creator)
-        features = 0 if self._receives is None else FEATURE_BASE
+        features = 0 if self._receives is None else FEATURE_BASE | FEATURE_SHORT_PIECES
         if self._receives is not None and self._carrier is not None:
             features |= FEATURE_READS_PADDING
         if self._on_person is not None:
@@ -312,12 +320,19 @@ class Peer:
         if sending is not None:
             if self.carrier == "sound":
                 sending.session.ride(plan.frame_ms)
-            sending.session.repeat = plan.repeat
+            sending.session.repeat, sending.session.keyframe_bps = plan.repeat, plan.keyframe_bps
+            if self._takes_short_pieces:
+                sending.session.piece_bytes = plan.piece_bytes
             if abs(plan.coded_bps / self._aimed_bps - 1) > AIM_STEP:
                 self._aimed_bps = plan.coded_bps
                 wished_bps = self.config.bitrate_bps or float("inf")
                 sending.aim(min(wished_bps, plan.coded_bps), self.config.rung)
         return plan.picture_bps
+
+    @property
+    def _takes_short_pieces(self) -> bool:
+        theirs = self.link.peer_hello
+        return theirs is not None and bool(theirs.features & FEATURE_SHORT_PIECES)
 
     def _remembered_loss(self, sending: SendingEnd) -> float:
         """The worst of the last half minute: units that are sent twice hide the loss for which they are."""
