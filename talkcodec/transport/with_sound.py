@@ -20,8 +20,9 @@ RIDING_COST = WireCost(message_overhead_bytes=4, acknowledgement_bytes=0.0)
 SOUND_PACKET_BYTES = 50
 """What a packet of sound is on the wire beside its Opus: IPv4 20, UDP 8, RTP 12, authentication tag 10."""
 
-ROOM = 400
-"""Bytes of messages in one packet: it stays below what every path takes, and does not keep a slow one busy for long."""
+ROOM = 800
+"""Bytes of messages in one packet: a fresh start of the base as a rule, which half a packet would be of no use for. It
+stays below what every path takes."""
 
 
 class WithSound:
