@@ -147,6 +147,22 @@ async def test_packets_keep_their_place_in_time_over_a_pause_and_the_clock_is_to
     track.stop()
 
 
+async def test_a_microphone_with_a_fast_clock_is_told_anew_and_nothing_is_filled_up() -> None:
+    track, told = OutgoingSound(SoundConfig(6_000, 60)), []
+    track.start(told.append)
+    count, sent = 100 * 3, []
+    for number in range(count):
+        track.push(block(number % 50), 5.0 + 0.019 * number)
+        while track._packets:
+            sent.append((await track.recv()).pts)
+    assert sent == [2880 * number for number in range(count // 3)], "one packet for 60 ms, and no place left out"
+    assert 2 <= len(told) <= 3, "told when it is 0.2 s off, not with every block"
+    last = told[-1]
+    number = (last.position - 312) // 960
+    assert last.timestamp == round((5.0 + 0.019 * number) * 90_000)
+    track.stop()
+
+
 def level(samples: np.ndarray) -> float:
     return float(np.sqrt(np.mean(samples.astype(float) ** 2)))
 
