@@ -276,6 +276,8 @@ class Peer:
                 link.sending = MirroredEnd(
                     self._engine, link.hello, self.config, sends.cropper, cost, sends.on_self, shows_base(theirs)
                 )
+            if self.carrier == "sound":
+                link.sending.session.ride(self.config.sound.frame_ms)
             if self._budget is not None:
                 link.sending.session.allot(self._allot)
         if self._sound_out is not None:
@@ -289,7 +291,7 @@ class Peer:
                 logger.warning("--carrier sound: there is no sound here; the data channel carries")
             return
         if theirs.features & FEATURE_READS_PADDING:
-            self._carrier.carry(self._sound_out.carry)
+            self._carrier.carry(self._sound_out.carry, self.link.packet_leaves)
             often = replace(self.config.receiver, report_ms=CARRIED_REPORT_MS, loss_report_ms=CARRIED_REPORT_MS)
             self.config = replace(self.config, receiver=often)
         elif self.config.carrier == "sound":
@@ -305,8 +307,8 @@ class Peer:
         if self._sound_out is not None:
             self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
         if sending is not None:
-            if self.carrier == "sound":  # a unit waits for a packet here, and the report there
-                sending.session.expect_waits(2.0 * plan.frame_ms)
+            if self.carrier == "sound":
+                sending.session.ride(plan.frame_ms)
             sending.session.repeat = plan.repeat
             if abs(plan.coded_bps / self._aimed_bps - 1) > AIM_STEP:
                 self._aimed_bps = plan.coded_bps
