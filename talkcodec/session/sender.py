@@ -101,6 +101,8 @@ class Sender:
         self._config, self.held = config, held
         self.repeat = config.repeat
         """Whether each message carries the units of the one before once more; may be set at any time."""
+        self.keyframe_bps: float = config.keyframe_bps
+        """As in SenderConfig; may be set at any time."""
         self._limits = limits
         self._chain = BaseChain(config.base_request_gap_ms)
         self._time_mask = (1 << hello.time_base.bits) - 1
@@ -231,7 +233,7 @@ class Sender:
             piece = self._transfer.next_piece()
             if piece is not None:
                 out.append(Outgoing(Delivery.RELIABLE, piece))
-                pace_bps = self._config.keyframe_bps * (1 if len(self.held) else FIRST_KEYFRAME_PACE)
+                pace_bps = self.keyframe_bps * (1 if len(self.held) else FIRST_KEYFRAME_PACE)
                 self._next_piece_ms = now_ms + len(piece.data) * 8000 / pace_bps
         return out
 
