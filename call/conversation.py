@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from call.company import Company
@@ -142,6 +143,12 @@ class Conversation:
         self.stage.audience = self.peer_here
         if call.peer.agreed.is_set():
             self._introduce(call)
+
+    def spend(self, budget_kbps: float) -> None:
+        """All that this side sends, in this call and the next ones. Raises ConfigError where no call fits in."""
+        self.options = replace(self.options, peer=replace(self.options.peer, budget_kbps=budget_kbps))
+        if self.call is not None:
+            self.call.peer.spend(budget_kbps)
 
     def write(self, text: str) -> None:
         """A line of chat for the peer. Raises UsageError where nobody reads it."""

@@ -214,6 +214,7 @@ toggles('camera', 'camera', true);
 toggles('view', 'self_view');
 toggles('keypoints', 'keypoints');
 toggles('record', 'record');
+$('limit').addEventListener('change', () => act('budget', { text: $('limit').value }));
 $('keyframe').addEventListener('click', () => act('keyframe'));
 $('hang-up').addEventListener('click', () => act('hang_up'));
 $('again').addEventListener('click', () => join(withCamera));

@@ -119,10 +119,7 @@ class Peer:
         self._aimed_bps = 1.0
         self._loss = (0.0, 0.0)  # and until when it is remembered
         if sends is not None and config.budget_kbps is not None:
-            self._budget = CallBudget(config.budget_kbps * 1000, sends.sound, config.voice_bps, config.sound_frame_ms)
-            plan = self._budget.plan()
-            sound = SoundConfig(plan.sound_bps, plan.frame_ms)
-            config = replace(config, sound=sound, sender=replace(config.sender, keyframe_bps=round(plan.keyframe_bps)))
+            self._budget, config = _within(config, config.budget_kbps, sends.sound)
         room = transport.largest_payload_bytes - _PIECE_ENVELOPE_BYTES
         self.config = replace(config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room)))
         self.connection = connection
@@ -232,6 +229,22 @@ class Peer:
         if self._sound_out is not None:
             self._sound_out.push(samples, captured_s)
 
+    def spend(self, budget_kbps: float) -> None:
+        """Another budget for all that this side sends, from now on, in a running call too. Raises ConfigError for one
+        that no call fits in."""
+        if self._sends is None:
+            return
+        self._budget, self.config = _within(self.config, budget_kbps, self._sends.sound)
+        if self.sending is not None:
+            self.sending.session.keyframe_bps = self.config.sender.keyframe_bps
+            self.sending.session.allot(self._allot)
+
+    @property
+    def aimed_bps(self) -> float | None:
+        """What the picture is to take, coded, keyframes included; None where nothing bounds it."""
+        bounds = [self.config.bitrate_bps, None if self._budget is None else self._aimed_bps]
+        return min((bps for bps in bounds if bps is not None), default=None)
+
     def keep_alive(self) -> None:
         """To be called now and then where camera and microphone may be off: says that we are there."""
         if self._sound_out is not None:
@@ -276,6 +289,8 @@ class Peer:
                 link.sending = MirroredEnd(
                     self._engine, link.hello, self.config, sends.cropper, cost, sends.on_self, shows_base(theirs)
                 )
+            if self.carrier == "sound":
+                link.sending.session.ride(self.config.sound.frame_ms)
             if self._budget is not None:
                 link.sending.session.allot(self._allot)
         if self._sound_out is not None:
@@ -289,7 +304,7 @@ class Peer:
                 logger.warning("--carrier sound: there is no sound here; the data channel carries")
             return
         if theirs.features & FEATURE_READS_PADDING:
-            self._carrier.carry(self._sound_out.carry)
+            self._carrier.carry(self._sound_out.carry, self.link.packet_leaves)
             often = replace(self.config.receiver, report_ms=CARRIED_REPORT_MS, loss_report_ms=CARRIED_REPORT_MS)
             self.config = replace(self.config, receiver=often)
         elif self.config.carrier == "sound":
@@ -305,8 +320,8 @@ class Peer:
         if self._sound_out is not None:
             self._sound_out.code(SoundConfig(plan.sound_bps, plan.frame_ms))
         if sending is not None:
-            if self.carrier == "sound":  # a unit waits for a packet here, and the report there
-                sending.session.expect_waits(2.0 * plan.frame_ms)
+            if self.carrier == "sound":
+                sending.session.ride(plan.frame_ms)
             sending.session.repeat = plan.repeat
             if abs(plan.coded_bps / self._aimed_bps - 1) > AIM_STEP:
                 self._aimed_bps = plan.coded_bps
@@ -340,3 +355,12 @@ class Peer:
                 due_s = max(due_s, (due_ms + (end.generate_ms.at(0.5) or 0.0)) / 1000)
                 self.lip_sync.sound(sound.timestamp, due_s * 1000)
         self._receives.on_sound(sound, due_s)
+
+
+def _within(config: PeerConfig, budget_kbps: float, sound: bool) -> tuple[CallBudget, PeerConfig]:
+    """The budget, and the settings with what follows from it."""
+    budget = CallBudget(budget_kbps * 1000, sound, config.voice_bps, config.sound_frame_ms)
+    plan = budget.plan()
+    sender = replace(config.sender, keyframe_bps=round(plan.keyframe_bps))
+    voice = SoundConfig(plan.sound_bps, plan.frame_ms)
+    return budget, replace(config, budget_kbps=budget_kbps, sound=voice, sender=sender)

@@ -6,7 +6,7 @@ every second, third, ... of them where generating is slow. For each grid point:
     exact       its own unit arrived in time, or it lies between two units that follow each other
                 (sent at a lower rate on purpose, as base pictures are, interpolated)
     concealed   its unit is missing: interpolated across the gap, or extrapolated for at most `conceal_ms`; a base
-                picture stays as it is
+                picture stays as it is. What comes after a longer gap is shown up to `conceal_ms` early
     frozen      nothing to go by any more, or the machine was late: the previous picture stays
 """
 
@@ -230,6 +230,8 @@ class JitterBuffer(Generic[T]):
                 same = later.reference is newest.reference and _layer(later) == _layer(newest)
                 drive = mix_drive(newest.drive, later.drive, share) if same else newest.drive
                 return self._show(Kind.EXACT if planned else Kind.CONCEALED, ticks, newest, drive, planned)
+            if later_ticks - ticks <= self._span(self._config.conceal_ms) < ticks - newest_ticks:
+                return self._show(Kind.CONCEALED, ticks, later, later.drive)  # what is there comes early
         age = ticks - newest_ticks
         if age > self._span(self._config.conceal_ms):
             return self._show(Kind.FROZEN, ticks, newest, newest.drive)

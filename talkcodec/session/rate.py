@@ -14,7 +14,12 @@ from talkcodec.types import WireCost
 
 __all__ = ["Feedback", "RateConfig", "RateControl", "SendPlan"]
 
-ENVELOPE_BYTES = 3
+ENVELOPE_BYTES, EACH_BYTES = 8, 3
+"""Of a bundle (docs/bitstream.md, section 8.3): once, and for each unit in it; times and numbers are short at first."""
+
+SOUND_PACKETS = (1, 2)
+SOUND_EVERY: tuple[int, ...] = (1, 2, 3, 5)
+"""Where units ride with the sound: in how many of its packets there is one message, and how few frames are sent."""
 QUEUE_MS = 150.0
 JUDGED_UNITS, JUDGED_LOST = 60, 10
 """Loss is judged when so many units were reported on, or so many of them lost: at 5 % at random, one report of eight
@@ -71,8 +76,9 @@ class RateControl:
 
     Congestion is loss of more than 10 %, of enough units to tell, or a round trip 150 ms above the smallest seen, twice
     in a row, or more than twice as much once: the share of the budget falls by 30 %. It climbs back by 5 % with each
-    report with less than 2 % loss. slack_ms: may be set; a round trip varies by so much more without any queue, as
-    where messages wait for packets.
+    report with less than 2 % loss. packet_ms: may be set where units ride in packets of sound that leave so often: what
+    waits for a packet, or for every second one, is one message then, and a round trip varies by two packets without
+    any queue.
     """
 
     def __init__(self, config: RateConfig, capture_fps: float, cost: WireCost) -> None:
@@ -80,7 +86,7 @@ class RateControl:
         self._least = config.floor_bps / config.budget_bps
         self._allot: Callable[[float], float] = lambda share: share * config.budget_bps
         self.share = 1.0
-        self.slack_ms = 0.0
+        self.packet_ms = 0.0
         self._unit_bytes = 14.0
         self._smallest_rtt_ms: float | None = None
         self._judged_units, self._judged_lost = 0, 0.0
@@ -113,7 +119,7 @@ class RateControl:
             self._smallest_rtt_ms = feedback.rtt_ms if smallest is None else min(smallest * 1.01, feedback.rtt_ms)
         queued_ms = 0.0
         if feedback.rtt_ms is not None and self._smallest_rtt_ms is not None:
-            queued_ms = feedback.rtt_ms - self._smallest_rtt_ms - self.slack_ms
+            queued_ms = feedback.rtt_ms - self._smallest_rtt_ms - 2 * self.packet_ms
         self._bad_queues = self._bad_queues + 1 if queued_ms > QUEUE_MS else 0
         loss = self._judge(feedback)
         if loss is not None:
@@ -138,21 +144,40 @@ class RateControl:
         return loss
 
     def _choose(self) -> SendPlan:
-        config = self._config
-        rates = [max(1, round(self._fps / config.motion_fps))] if config.motion_fps else [1, 2]
-        bundles = [config.bundle] if config.bundle else [1, 2, 3, 4]
-        plans = [self._plan(bundle, every) for every, bundle in product(rates, bundles)]
+        config, budget_bps = self._config, self.budget_bps  # whoever shares it out may set packet_ms
+        plans = self._candidates()
+        quick = plans
         if not config.bundle:
-            plans = [p for p in plans if p.added_delay_ms <= config.max_added_delay_ms] or plans[:1]
-        budget_bps = self.budget_bps
-        within = [p for p in plans if p.wire_bps <= budget_bps]
-        if not within:
-            return min(plans, key=lambda p: p.wire_bps)
-        return min(within, key=lambda p: (p.every, p.added_delay_ms))
+            quick = [p for p in plans if p.added_delay_ms <= config.max_added_delay_ms] or plans[:1]
+        affordable = plans if self.packet_ms else quick  # there a second packet's delay is better than a queue
+        for some in (quick, affordable):
+            within = [p for p in some if p.wire_bps <= budget_bps]
+            if within:
+                return min(within, key=lambda p: (p.every, p.added_delay_ms))
+        return min(affordable, key=lambda p: p.wire_bps)
+
+    def _candidates(self) -> list[SendPlan]:
+        config = self._config
+        rides = self.packet_ms and not config.bundle
+        rates = SOUND_EVERY if rides else (1, 2)
+        if config.motion_fps:
+            rates = (max(1, round(self._fps / config.motion_fps)),)
+        if rides:
+            return [self._riding(packets, every) for every, packets in product(rates, SOUND_PACKETS)]
+        bundles = [config.bundle] if config.bundle else [1, 2, 3, 4]
+        return [self._plan(bundle, every) for every, bundle in product(rates, bundles)]
 
     def _plan(self, bundle: int, every: int) -> SendPlan:
-        beside = self._cost.message_overhead_bytes + self._cost.acknowledgement_bytes
-        message = beside + ENVELOPE_BYTES + bundle * self._unit_bytes
         frame_ms = 1000 / self._fps
         delay_ms = ((bundle - 1) * every + (every - 1)) * frame_ms  # waiting for the last unit; for the one between
-        return SendPlan(bundle, every, message * 8 * self._fps / (every * bundle), delay_ms)
+        return SendPlan(bundle, every, self._message_bytes(bundle) * 8 * self._fps / (every * bundle), delay_ms)
+
+    def _riding(self, packets: int, every: int) -> SendPlan:
+        unit_ms = every * 1000 / self._fps
+        units = max(1.0, packets * self.packet_ms / unit_ms)  # on average
+        delay_ms = (packets - 1) * self.packet_ms + (every - 1) * 1000 / self._fps
+        return SendPlan(int(units), every, self._message_bytes(units) * 8000 / (units * unit_ms), delay_ms)
+
+    def _message_bytes(self, units: float) -> float:
+        beside = self._cost.message_overhead_bytes + self._cost.acknowledgement_bytes
+        return beside + ENVELOPE_BYTES + units * (EACH_BYTES + self._unit_bytes)

@@ -52,7 +52,7 @@ class ReceiverConfig:
     request_gap_ms: float = 1000.0
     stall_ms: float = 4000.0
     base_gap_ms: float = 40.0
-    base_request_ms: float = 250.0
+    base_request_ms: float = 100.0
 
     def __post_init__(self) -> None:
         if not 50 <= self.early_report_ms <= self.report_ms <= 8000:

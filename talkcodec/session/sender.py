@@ -30,6 +30,9 @@ __all__ = ["Sender", "SenderConfig", "SenderCounts"]
 
 _REMEMBERED_BUNDLES = 128
 
+RIDE_PATIENCE_MS = 40.0
+"""So much later than planned a unit goes by itself: no packet comes."""
+
 FIRST_KEYFRAME_PACE = 4
 """So much faster than others: nobody sees anything before it is there."""
 
@@ -98,6 +101,8 @@ class Sender:
         self._config, self.held = config, held
         self.repeat = config.repeat
         """Whether each message carries the units of the one before once more; may be set at any time."""
+        self.keyframe_bps: float = config.keyframe_bps
+        """As in SenderConfig; may be set at any time."""
         self._limits = limits
         self._chain = BaseChain(config.base_request_gap_ms)
         self._time_mask = (1 << hello.time_base.bits) - 1
@@ -130,9 +135,10 @@ class Sender:
         """How many units a message and how many captured frames a unit, at present."""
         return self._rate.plan
 
-    def expect_waits(self, slack_ms: float) -> None:
-        """As RateControl.slack_ms."""
-        self._rate.slack_ms = slack_ms
+    def ride(self, packet_ms: float) -> None:
+        """Units ride in packets of sound that leave every `packet_ms`: they wait for `poll(leaving=True)`."""
+        self._rate.packet_ms = packet_ms
+        self._packer.hold_ms = 2 * packet_ms + RIDE_PATIENCE_MS
 
     @property
     def budget_share(self) -> float:
@@ -212,10 +218,13 @@ class Sender:
         rtt_ms = None if sent_ms is None else max(0.0, now_ms - sent_ms - report.hold_ms)
         self._rate.feedback(Feedback(min(1.0, new_lost / new_expected), rtt_ms, new_expected))
 
-    def poll(self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int) -> list[Outgoing]:
-        """Messages to send now. The arguments say what still waits in the transport; motion goes first."""
+    def poll(
+        self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int, leaving: bool = False
+    ) -> list[Outgoing]:
+        """Messages to send now. The backlogs say what still waits in the transport; motion goes first. leaving: a
+        packet of sound is about to leave, and takes what is sent now."""
         out = []
-        bundle = self._due_bundle(now_ms, droppable_backlog_bytes)
+        bundle = self._due_bundle(now_ms, droppable_backlog_bytes, leaving)
         if bundle is not None:
             out += [Outgoing(Delivery.DROPPABLE, message) for message in split_bundle(bundle, self._limits)]
         if self._transfer.age_ms(now_ms) > self._config.keyframe_timeout_ms:
@@ -224,14 +233,14 @@ class Sender:
             piece = self._transfer.next_piece()
             if piece is not None:
                 out.append(Outgoing(Delivery.RELIABLE, piece))
-                pace_bps = self._config.keyframe_bps * (1 if len(self.held) else FIRST_KEYFRAME_PACE)
+                pace_bps = self.keyframe_bps * (1 if len(self.held) else FIRST_KEYFRAME_PACE)
                 self._next_piece_ms = now_ms + len(piece.data) * 8000 / pace_bps
         return out
 
-    def _due_bundle(self, now_ms: float, backlog_bytes: int) -> MotionBundle | None:
+    def _due_bundle(self, now_ms: float, backlog_bytes: int, leaving: bool) -> MotionBundle | None:
         if backlog_bytes > self._config.motion_backlog_bytes:
             return None
-        bundle = self._packer.due(self._rate.plan, now_ms)
+        bundle = self._packer.due(self._rate.plan, now_ms, leaving)
         if bundle is not None:
             self._units += len(bundle.units)
             self._bundles += 1

@@ -109,12 +109,27 @@ def test_loss_of_a_fifth_is_one_in_short_reports_too() -> None:
 
 def test_waiting_for_packets_is_no_queue() -> None:
     rate = RateControl(RateConfig(), 25.0, CARRIED)
-    rate.slack_ms = 240.0
+    rate.packet_ms = 120.0
     for number in range(60):
         rate.feedback(Feedback(0.0, 30.0 + 240.0 * (number % 3 > 0)))
     assert rate.share == 1.0
     rate.feedback(Feedback(0.0, 600.0))
     assert rate.share == pytest.approx(0.7)
+
+
+def test_what_waits_for_a_packet_of_sound_is_one_message() -> None:
+    rate = RateControl(RateConfig(), 25.0, CARRIED)
+    rate.packet_ms = 120.0
+    every_frame = 8000 / 120 * (4 + 8 + 3 * (3 + 14))
+    rate.allot(lambda share: every_frame + 1)
+    assert (rate.plan.bundle, rate.plan.every, rate.plan.added_delay_ms) == (3, 1, 0)
+    assert rate.plan.wire_bps == pytest.approx(every_frame)
+    rate.allot(lambda share: every_frame - 1)
+    assert (rate.plan.bundle, rate.plan.every) == (1, 2), "three frames in two packets"
+    rate.allot(lambda share: 1_550)
+    assert (rate.plan.bundle, rate.plan.every) == (2, 3), "a message in every second packet"
+    rate.allot(lambda share: 100)
+    assert (rate.plan.every, rate.plan.wire_bps < 1_200) == (5, True), "no less can be had"
 
 
 def test_a_carrier_with_headers_of_its_own_leaves_less_for_the_picture() -> None:

@@ -56,6 +56,16 @@ def test_long_gap_conceals_for_a_bounded_time_then_freezes_then_resumes() -> Non
     assert np.abs(shown[14].drive.motion.keypoints).max() < 0.01 * 14, "extrapolation must slow down"
 
 
+def test_what_comes_after_a_long_gap_is_shown_early_and_the_picture_stands_still_for_less() -> None:
+    buffer = JitterBuffer(PlayoutConfig(conceal_ms=200, minimum_delay_ms=160))
+    shown = play(buffer, {i * 40.0: [unit(i)] for i in range(60) if not 10 <= i < 40}, 59 * 40.0 + 170)
+    kinds = [frame.kind for frame in shown]
+    assert kinds[15:36] == [Kind.FROZEN] * 21
+    assert kinds[36:40] == [Kind.CONCEALED] * 4, "frame 40 is there 160 ms before its time"
+    assert all(np.allclose(frame.drive.motion.keypoints, 0.40) for frame in shown[36:40])
+    assert set(kinds[40:]) == {Kind.EXACT}
+
+
 def test_half_the_motion_rate_is_interpolated_and_counts_as_exact() -> None:
     buffer = JitterBuffer(PlayoutConfig())
     arrivals = {i * 40.0: [unit(i, sequence=i // 2)] for i in range(0, 100, 2)}

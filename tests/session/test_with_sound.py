@@ -157,9 +157,9 @@ def test_only_what_may_be_dropped_rides_with_the_sound() -> None:
         there.undress(packet)
     assert got == [b"unit 1", b"unit 2"]
     assert here.dress(speech()) == speech()
-    for _ in range(9):
+    for _ in range(12):
         here.send(bytes(100), Delivery.DROPPABLE)
-    assert here.backlog_bytes(Delivery.DROPPABLE) == 900 - ROOM
+    assert here.backlog_bytes(Delivery.DROPPABLE) == 1200 - ROOM
     assert here.backlog_bytes(Delivery.RELIABLE) == 7
 
 
@@ -175,8 +175,19 @@ def test_what_no_packet_took_whole_asks_for_the_next() -> None:
         woken.clear()
         there.undress(here.dress(speech()))
         packets += 1
-    assert packets == 3
+    assert packets == 2
     assert got == [message]
+
+
+def test_what_is_sent_while_a_packet_leaves_rides_in_it_and_asks_for_no_other() -> None:
+    woken, got = [], []
+    here, there = WithSound(Kept()), WithSound(Kept())
+    there.attach(lambda: None, got.append, lambda reason: None)
+    here.dress(speech())
+    here.carry(lambda: woken.append(1), lambda: here.send(b"just now", Delivery.DROPPABLE))
+    there.undress(here.dress(speech()))
+    assert got == [b"just now"]
+    assert woken == []
 
 
 def test_a_packet_that_is_none_goes_as_it_is_and_the_message_with_the_next() -> None:
