@@ -1,6 +1,6 @@
 """Bits of the base layer for eyes and mouth: smoothing, uneven sampling and regions of interest at equal rate.
 
-    python benchmarks/base_regions.py ../shared/data/val [--clips 8] [--frames 150] [--size 96] [--every 2]
+    python -m benchmarks.base_regions ../shared/data/val [--clips 8] [--frames 150] [--size 96] [--every 2]
         [--all-frames] [--models DIR] [--variants plain smooth3 ...]
 
 Each variant codes the same pictures at several qualities and is judged twice, on `bare` pictures (the base enlarged to
@@ -26,10 +26,10 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from base_layer import CODERS, Coder, code, psnr_db, to_frame
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.base_layer import CODERS, Coder, code, psnr_db, to_frame
 from eval.clips import find_clips, read_clip
 from eval.instruments import LandmarkInstrument, open_instruments
 from talkcodec.picture import open_still

@@ -11,7 +11,8 @@ import platform
 import resource
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -30,9 +31,7 @@ from talkcodec.peer.experiment import CallResult, Condition, TracedEngine, run_c
 from talkcodec.runtime import open_engine
 from talkcodec.sample import sample_path
 from talkcodec.transport.impairment import Impairment
-from talkcodec.types import SoundArray
-
-BEGIN, END = "<!-- measured tables: begin -->", "<!-- measured tables: end -->"
+from talkcodec.types import Kind, PlayedPicture, SoundArray
 
 Carrier = Literal["sound", "data-channel"]
 CARRIERS: dict[str, tuple[Carrier, str]] = {
@@ -153,35 +152,64 @@ class Bench:
     speech: list[SoundArray]
     arguments: argparse.Namespace
 
-    async def run(self, row: Row, carrier: str, seconds: float) -> CallResult:
-        """Hold this call."""
+    async def run(
+        self, row: Row, carrier: str, seconds: float, on_picture: Callable[[PlayedPicture], None] | None = None
+    ) -> CallResult:
+        """Hold this call; on_picture sees all that is shown."""
         encoder = EncoderConfig(acknowledged=True, rung=row.rung or Rung.MOTION)
         config = PeerConfig(encoder=encoder, carrier=CARRIERS[carrier][0], budget_kbps=row.budget_kbps, rung=row.rung)
         result = await run_call(
             self.engine, self.frames, row.condition, config=config, speech=self.speech, both=True, seconds=seconds,
-            warm_up_s=self.arguments.warm_up, seed=self.arguments.seed,
+            warm_up_s=self.arguments.warm_up, seed=self.arguments.seed, on_picture=on_picture,
         )  # fmt: skip
         return replace(result, condition=row.name)
 
 
-async def soak(bench: Bench, carrier: str, minutes: float, console: Console) -> int:
-    """One call of some minutes at 2 % loss; memory and latency are read every tenth of it."""
-    memory: list[float] = []
+@dataclass
+class Minutes:
+    """Memory and latency of one long call, read every tenth of it."""
 
-    async def sample() -> None:
+    latency_ms: list[float] = field(default_factory=list)
+    memory_mb: list[float] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+
+    def shown(self, picture: PlayedPicture) -> None:
+        """In a receiver's thread."""
+        if picture.kind is not Kind.FROZEN and picture.latency_ms is not None:
+            self.latency_ms.append(picture.latency_ms)
+
+    async def read(self, every_s: float, console: Console) -> None:
+        """Until it is cancelled."""
         while True:
-            await asyncio.sleep(minutes * 6)
-            memory.append(memory_mb())
-            console.print(f"  {len(memory) * minutes / 10:5.1f} min  {memory[-1]:.1f} MB")
+            await asyncio.sleep(every_s)
+            taken, self.latency_ms = self.latency_ms, []
+            self.memory_mb.append(memory_mb())
+            p50, p95 = np.percentile(taken, (50, 95)) if taken else (float("nan"), float("nan"))
+            minute = len(self.memory_mb) * every_s / 60
+            self.rows.append([f"{minute:g}", f"{self.memory_mb[-1]:.1f}", f"{p50:.0f}", f"{p95:.0f}"])
+            console.print("  " + " | ".join(self.rows[-1]), highlight=False)
 
-    sampling = asyncio.create_task(sample())
+    @property
+    def growth_mb(self) -> float:
+        """In the last two thirds: what is loaded and compiled once is there by then."""
+        return self.memory_mb[-1] - self.memory_mb[len(self.memory_mb) // 3] if len(self.memory_mb) > 3 else 0.0
+
+
+async def soak(bench: Bench, carrier: str, minutes: float, console: Console) -> tuple[int, str]:
+    """One call of some minutes at 2 % loss; exit code and the tables for the page."""
+    read = Minutes()
+    reading = asyncio.create_task(read.read(minutes * 6, console))
     weather = Condition("soak, loss 2 %", Impairment(loss=0.02, delay_ms=20, jitter_ms=5))
-    result = await bench.run(Row(weather), carrier, minutes * 60)
-    sampling.cancel()
-    console.print(table_of(f"soak, {minutes:g} minutes", [cells_of(result.condition, result)]))
-    growth = memory[-1] - memory[len(memory) // 3] if len(memory) > 3 else 0.0
-    console.print(f"memory in the last two thirds: {growth:+.1f} MB")
-    return 0 if growth < 5 else 1
+    result = await bench.run(Row(weather), carrier, minutes * 60, read.shown)
+    reading.cancel()
+    row = cells_of(result.condition, result)
+    console.print(table_of(f"soak, {minutes:g} minutes", [row]))
+    console.print(f"memory in the last two thirds: {read.growth_mb:+.1f} MB")
+    text = markdown_of(f"One call of {minutes:g} minutes", [row])
+    text += "\n| minute | memory MB | picture p50 ms | p95 ms |\n|---|---|---|---|\n"
+    text += "\n".join(f"| {' | '.join(cells)} |" for cells in read.rows)
+    text += f"\n\nMemory in the last two thirds: {read.growth_mb:+.1f} MB.\n"
+    return (0 if read.growth_mb < 5 else 1), text
 
 
 async def main_async(arguments: argparse.Namespace) -> int:
@@ -192,8 +220,14 @@ async def main_async(arguments: argparse.Namespace) -> int:
     speech_from = arguments.speech or arguments.source
     bench = Bench(engine, frames, read_speech(speech_from), arguments)
     console.print(f"{here}; {engine.description}; {len(frames)} frames of {arguments.source.name}")
+    what = (
+        f"model {engine.name}; {arguments.source.name}, {len(frames)} frames there and back; speech {speech_from.name}"
+    )
     if arguments.soak:
-        return await soak(bench, arguments.carriers[0], arguments.soak, console)
+        code, text = await soak(bench, arguments.carriers[0], arguments.soak, console)
+        if arguments.update:
+            update(arguments.update, "soak", f"{here}; {what}.\n\n{text}")
+        return code
     kept: list[dict[str, object]] = []
     text = ""
     for carrier in arguments.carriers:
@@ -214,19 +248,17 @@ async def main_async(arguments: argparse.Namespace) -> int:
         console.print(table_of(f"{CARRIERS[carrier][1]} ({arguments.seconds:g} s a row, wire in kbit/s)", rows))
         text += markdown_of(CARRIERS[carrier][1], rows) + "\n"
     if arguments.update:
-        heading = (
-            f"{here}; model {engine.name}; {arguments.source.name}, {len(frames)} frames there and back; speech "
-            f"{speech_from.name}; {arguments.seconds:g} s a row, wire in kbit/s.\n\n"
-        )
-        update(arguments.update, heading + text)
+        heading = f"{here}; {what}; {arguments.seconds:g} s a row, wire in kbit/s.\n\n"
+        update(arguments.update, "measured tables", heading + text)
     return 0
 
 
-def update(page: Path, text: str) -> None:
-    """Put the tables between the page's marks."""
-    before, rest = page.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    page.write_text(f"{before}{BEGIN}\n{text.rstrip()}\n{END}{after}")
+def update(page: Path, what: str, text: str) -> None:
+    """Put the tables between the page's marks with this name."""
+    begin, end = f"<!-- {what}: begin -->", f"<!-- {what}: end -->"
+    before, rest = page.read_text().split(begin)
+    _, after = rest.split(end)
+    page.write_text(f"{before}{begin}\n{text.rstrip()}\n{end}{after}")
 
 
 def main() -> int:

@@ -53,7 +53,8 @@ def _stoi() -> Stoi | None:
     return found
 
 
-def _packets(sound: SoundArray, bitrate_bps: int, frame_ms: int) -> list[bytes]:
+def packets_of(sound: SoundArray, bitrate_bps: int, frame_ms: int) -> list[bytes]:
+    """Sound as a call codes it, without what rides in its packets."""
     encoder = OpusEncoder(bitrate_bps, frame_ms=frame_ms)
     size = encoder.frame_samples
     starts = range(0, len(sound) - size + 1, size)
@@ -61,13 +62,13 @@ def _packets(sound: SoundArray, bitrate_bps: int, frame_ms: int) -> list[bytes]:
 
 
 def _kbps(sound: SoundArray, bitrate_bps: int, frame_ms: int) -> float:
-    packets = _packets(sound, bitrate_bps, frame_ms)
+    packets = packets_of(sound, bitrate_bps, frame_ms)
     return sum(map(len, packets)) * 8 / (len(packets) * frame_ms)
 
 
 def _losses(sound: SoundArray, frame_ms: int, stoi: Stoi | None) -> str:
     """One row: the means over the seeds, at 16 kbit/s."""
-    packets = _packets(sound, 16_000, frame_ms)
+    packets = packets_of(sound, 16_000, frame_ms)
     whole = _heard(packets, set(), frame_ms, conceal=False)
     truth = sound[: len(whole) - LOOK_AHEAD_SAMPLES]
     step = int(np.abs(np.diff(whole.astype(int))).max())

@@ -72,7 +72,6 @@ class CallOptions:
     peer: PeerConfig = field(default_factory=PeerConfig)
     takeover_s: float = 3.0
     redial_s: float = 2.0
-    compare: bool = True
     record_dir: Path = field(default_factory=Path.cwd)
     stats: Path | None = None
     page: bool = True

@@ -108,5 +108,5 @@ class Program:
     @staticmethod
     async def _invite_sample(conversation: Conversation, options: tuple[str, ...]) -> asyncio.subprocess.Process:
         """A second engine that calls this one and shows the embedded sample."""
-        command = ("-m", "call", str(conversation.invitation), "--no-page", "--source", "sample", "--no-compare")
+        command = ("-m", "call", str(conversation.invitation), "--no-page", "--source", "sample")
         return await asyncio.create_subprocess_exec(sys.executable, *command, *options)

@@ -210,6 +210,8 @@ class PageServer:
             conversation.write(text)
         elif action == "name":
             conversation.company.name = plain(text, MAX_NAME)
+        elif action == "budget":
+            conversation.spend(_kbps(text))
         elif action == "leave":
             if self.browser is not None and page_id == self._page_id:  # another tab may have taken over
                 await self._leave(self.browser)
@@ -234,3 +236,9 @@ class PageServer:
             except Exception as error:  # the page keeps the last figures
                 logger.debug("figures cannot be read: %s", error, exc_info=True)
             await asyncio.sleep(1.0)
+
+
+def _kbps(text: str) -> float:
+    if not text.isascii() or not text.isdigit() or len(text) > 4:
+        raise web.HTTPBadRequest(text=f"budget: got {text[:40]!r}, expected kbit/s, 8 to 2000\n")
+    return float(text)

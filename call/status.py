@@ -4,7 +4,6 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from call.compare import H264_CRF
 from call.conversation import Conversation
 from call.options import CALL_FPS
 from call.pace import Load, PaceControl
@@ -28,10 +27,9 @@ class Status:
     chat: number of the newest line. recorded: the last finished recording.
     kbps_*: the whole call. voice_kbps: the coded voice in it, away from here. rung, carrier, budget_kbps: as in
     peer.report.CallStats. total_*: of the last call, once it is over.
-    picture_*: keyframes, motion and their acknowledgements; sound_*: the rest. h264_kbps: what x264 at CRF 42 takes
-    for the pictures that this side sends, one way. latency_ms: from the peer's camera to our screen, without the two
-    pages' own delays; latency_measured: False when the two machines' clocks differ and it is put together from the
-    round trip and the delays on this side.
+    picture_*: keyframes, motion and their acknowledgements; sound_*: the rest. conventional_kbps: as in CallStats.
+    latency_ms: from the peer's camera to our screen, without the two pages' own delays; latency_measured: False when
+    the two machines' clocks differ and it is put together from the round trip and the delays on this side.
     """
 
     phase: str
@@ -62,12 +60,12 @@ class Status:
     total_kbps_up: float
     total_kbps_down: float
     total_bytes: int
+    budget_kbps: float | None
     quality_bars: int = 0
     quality: str = ""
     kbps_up: float = 0.0
     kbps_down: float = 0.0
     voice_kbps: float | None = None
-    budget_kbps: float | None = None
     rung: str | None = None
     carrier: str | None = None
     keyframes_sent: int = 0
@@ -79,8 +77,7 @@ class Status:
     picture_kbps_down: float = 0.0
     sound_kbps_up: float = 0.0
     sound_kbps_down: float = 0.0
-    h264_kbps: float | None = None
-    h264_crf: int = H264_CRF
+    conventional_kbps: float | None = None
     fps_sent: float = 0.0
     fps_shown: float = 0.0
     fps_wanted: float = CALL_FPS
@@ -109,7 +106,7 @@ class StatusMeter:
     def _restart(self, call: Talk | None) -> None:
         self._call = call
         self._meter = CallMeter()
-        names = ("up", "down", "h264", "shown", "sent")
+        names = ("up", "down", "shown", "sent")
         self._rates = {name: RateMeter() for name in names}
         self._dropped = self._drawn_before = self._draw_dropped = 0
 
@@ -153,6 +150,7 @@ class StatusMeter:
             "capture_width_px": pace.capture_width_px,
             "capture_fps": round(CALL_FPS),
             "calls": conversation.calls,
+            "budget_kbps": conversation.options.peer.budget_kbps,
         }
 
     def refresh(self) -> Status:
@@ -186,7 +184,7 @@ class StatusMeter:
             "kbps_up": stats.wire_kbps_up,
             "kbps_down": stats.wire_kbps_down,
             "voice_kbps": stats.sound_kbps_up,
-            "budget_kbps": stats.budget_kbps,
+            "conventional_kbps": stats.conventional_kbps,
             "rung": stats.rung,
             "carrier": stats.carrier,
             "picture_kbps_up": up,
@@ -205,8 +203,6 @@ class StatusMeter:
             "latency_measured": stats.latency_ms_p50 is not None,
             "seconds": None if self._conversation.since_s is None else now_s - self._conversation.since_s,
         }
-        if call.h264 is not None:
-            values["h264_kbps"] = rates["h264"].update(call.h264.wire_bytes, now_s) * 8 / 1000
         if sending is not None:
             counts = sending.session.counts
             values["fps_sent"] = rates["sent"].update(counts.units_sent, now_s)

@@ -1,13 +1,11 @@
-"""One call of the page: a peer in both directions between the stage and the network, and what H.264 would need."""
+"""One call of the page: a peer in both directions between the stage and the network."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from call.compare import H264Cost, WatchedCropper
 from call.options import CALL_FPS, CallOptions
 from call.stage import Stage
 from talkcodec.bitstream import Chat, Presence
-from talkcodec.codec import FaceCropper
 from talkcodec.peer.peer import Peer, Receives, Sends
 from talkcodec.peer.webrtc import WebRtcConnection
 
@@ -32,13 +30,10 @@ class Talk:
     ) -> None:
         """agreed: the two fit together, before anything is sent; heard: what the other person says."""
         self._stage, self._on_agreed = stage, agreed
-        size = engine.config.picture_size
-        self.h264 = H264Cost(size, CALL_FPS) if options.compare else None
         self.connection = WebRtcConnection(options.ice_servers)
-        cropper = WatchedCropper(FaceCropper(size), self.h264)
         self.peer = Peer(
             engine, self.connection, options.peer, creator=CREATOR,
-            sends=Sends(CALL_FPS, sound=True, cropper=cropper, on_self=stage.show_self),
+            sends=Sends(CALL_FPS, sound=True, on_self=stage.show_self),
             receives=Receives(stage.show, stage.play), on_agreed=self._agreed, on_person=heard,
         )  # fmt: skip
 

@@ -183,7 +183,8 @@ class _Sent:
         """Send the units that wait."""
         while (bundle := self._writer.take()) is not None:
             self._up.append(len(serialize(bundle)))
-            for coded in units_of(bundle, self._first, self._time_base):
+            first = self._time_base.from_wire(bundle.timestamp, self._first)  # large units share no bundle
+            for coded in units_of(bundle, first, self._time_base):
                 unit = self._reader.unit(coded)
                 self._payload_bytes += len(coded.payload)
                 self.received.append(TimedDrive(coded.timestamp, *self._decoder.drive(unit)))

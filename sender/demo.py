@@ -127,6 +127,7 @@ def figures_of(sent: list[dict[str, Any]], got: list[dict[str, Any]]) -> dict[st
         "wire_down_kbps": mean("wire_kbps_down"),
         "sound_kbps": mean("sound_kbps_up"),
         "picture_kbps": mean("payload_kbps_up"),
+        "conventional_kbps": mean("conventional_kbps"),
         "exact_percent": percent("exact"),
         "concealed_percent": percent("concealed"),
         "frozen_percent": percent("frozen"),
@@ -148,6 +149,7 @@ def _print_table(figures: dict[str, Any], sent: dict[str, Any], got: dict[str, A
         ("of that the picture's bytes", f"{figures['picture_kbps']:.1f} kbit/s, {figures['rung']} rung, keyframes "
          f"{got['keyframe_bytes']} bytes in all"),
         ("of that the voice's", f"{figures['sound_kbps']:.1f} kbit/s in packets of {figures['sound_frame_ms']} ms"),
+        ("the leanest conventional call would need", f"{figures['conventional_kbps']:.1f} kbit/s up"),
         ("frames shown", f"{figures['frames_shown']}: {figures['exact_percent']:.1f} % exact, "
          f"{figures['concealed_percent']:.1f} % concealed, {figures['frozen_percent']:.1f} % frozen"),
         ("frames the generator was too slow for", f"{got['dropped_frames']} dropped"),

@@ -12,9 +12,10 @@ export function showFigures(next) {
   const whole = (value) => (talking && value != null ? Math.round(value).toString() : '–');
   say('headline-number', rate(next?.kbps_up));
   say('headline-down', rate(next?.kbps_down));
-  say('up', rate(next?.picture_kbps_up));
-  say('down', rate(next?.picture_kbps_down));
-  say('h264', next?.h264_kbps > 0 ? rate(next.h264_kbps) : '–');
+  say('up', rate(next?.kbps_up));
+  say('down', rate(next?.kbps_down));
+  say('conventional', rate(next?.conventional_kbps));
+  say('picture-rate', talking ? `${rate(next.picture_kbps_up)} / ${rate(next.picture_kbps_down)}` : '–');
   say('sound-rate', talking ? `${rate(next.sound_kbps_up)} / ${rate(next.sound_kbps_down)}` : '–');
   say('fps-shown', whole(next?.fps_shown));
   say('fps-sent', whole(next?.fps_sent));
@@ -24,20 +25,29 @@ export function showFigures(next) {
   say('loss', losses.length ? (100 * Math.max(...losses)).toFixed(0) : '–');
   say('rtt', whole(next?.rtt_ms));
   say('keyframe-age', whole(next?.keyframe_age_s));
-  say('budget', whole(next?.budget_kbps));
   say('voice', rate(next?.voice_kbps));
+  showLimit(next);
   showQuality(talking ? next : null);
   $('clock').hidden = !talking;
   if (!next) {
     plot.clear();
     return;
   }
-  say('crf', String(next.h264_crf));
   say('model', `Model ${next.model}${next.rung ? `, ${next.rung} rung` : ''}${next.generate_ms ? `; a picture takes ${next.generate_ms.toFixed(0)} ms to draw, ${(next.encode_ms ?? 0).toFixed(0)} ms to code` : ''}.`);
   if (talking) {
     say('clock', clock(next.seconds));
     addToPlot(next, rate);
   }
+}
+
+// The command line may have set what is no step here; while somebody chooses, the engine's word waits.
+function showLimit(next) {
+  const limit = $('limit');
+  limit.disabled = !next;
+  if (next?.budget_kbps == null || document.activeElement === limit) return;
+  const value = String(next.budget_kbps);
+  if (![...limit.options].some((option) => option.value === value)) limit.add(new Option(`${value} kbit/s`, value));
+  limit.value = value;
 }
 
 function showQuality(next) {
@@ -51,9 +61,9 @@ function addToPlot(next, rate) {
   const now = next.keyframes_sent + next.keyframes_received;
   const mark = keyframes != null && now > keyframes;
   keyframes = now;
-  plot.add({ up: next.picture_kbps_up, down: next.picture_kbps_down, anchor: next.h264_kbps > 0 ? next.h264_kbps : null, mark });
+  plot.add({ up: next.kbps_up, down: next.kbps_down, anchor: next.conventional_kbps, mark });
   $('plot').setAttribute('aria-label',
-    `Picture rate over the last two minutes. Now ${rate(next.picture_kbps_up)} kbit/s sent, ${rate(next.picture_kbps_down)} received; H.264 would need ${rate(next.h264_kbps)}.`);
+    `Rate of the whole call over the last two minutes. Now ${rate(next.kbps_up)} kbit/s sent, ${rate(next.kbps_down)} received; the leanest conventional call would need ${rate(next.conventional_kbps)}.`);
 }
 
 export function clock(seconds) {

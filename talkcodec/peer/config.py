@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from talkcodec.codec import EncoderConfig, Rung
 from talkcodec.peer.sound import SoundConfig
 from talkcodec.session import Limits, PlayoutConfig, RateConfig, ReceiverConfig, SenderConfig
+from talkcodec.session.budget import CallBudget
 from talkcodec.types import Carrier
 
 __all__ = ["LinkConfig", "PeerConfig"]
@@ -48,3 +49,7 @@ class PeerConfig:
     lost_face_s: float = 1.0
     bitrate_bps: float | None = None
     rung: Rung | None = None
+
+    def __post_init__(self) -> None:
+        if self.budget_kbps is not None:
+            CallBudget(self.budget_kbps * 1000)  # says what it should be

@@ -7,6 +7,7 @@ that the network is measured and not this machine.
 import asyncio
 import threading
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -140,11 +141,11 @@ class _Watch:
 
     def __init__(self) -> None:
         self.since_s = float("inf")
-        self.latency: list[tuple[float, float]] = []  # when shown, milliseconds
+        self.shown_s, self.latency_ms = array("d"), array("d")  # of each picture; calls of hours are measured too
         self.mended_ms: list[float] = []  # runs of pictures that are not exact
         self.resumed_s: float | None = None
         self.first_exact_s: float | None = None  # after that
-        self.voice_ms: list[float] = []  # latency of each 20 ms
+        self.voice_ms = array("d")  # latency of each 20 ms
         self._broken_s: float | None = None
 
     def shown(self, picture: PlayedPicture) -> None:
@@ -152,7 +153,8 @@ class _Watch:
         if picture.shown_s < self.since_s:
             return
         if picture.kind is not Kind.FROZEN and picture.latency_ms is not None:
-            self.latency.append((picture.shown_s, picture.latency_ms))
+            self.shown_s.append(picture.shown_s)
+            self.latency_ms.append(picture.latency_ms)
         if picture.kind is not Kind.EXACT:
             self._broken_s = picture.shown_s if self._broken_s is None else self._broken_s
             return
@@ -331,7 +333,7 @@ async def _measure(relay: Relay, ways: Sequence[_Way], condition: Condition, sec
     sender, receiver = ways[0].sender.sending, ways[0].receiver.receiving
     assert sender is not None
     assert receiver is not None
-    latency = _percentiles([ms for way in ways for _, ms in way.watch.latency])
+    latency = _percentiles([ms for way in ways for ms in way.watch.latency_ms])
     mended = [ms for way in ways for ms in way.watch.mended_ms]
     recovered = [w.first_exact_s - w.resumed_s for w in (way.watch for way in ways) if w.first_exact_s and w.resumed_s]
     units = grown("units")
@@ -393,7 +395,7 @@ def _percentiles(values: Sequence[float]) -> Percentiles:
 
 
 def _growth_ms(ways: Sequence[_Way], started_s: float, seconds: float) -> float | None:
-    latency = [shown for way in ways for shown in way.watch.latency]
+    latency = [shown for way in ways for shown in zip(way.watch.shown_s, way.watch.latency_ms, strict=False)]
     first = _percentiles([ms for at_s, ms in latency if at_s - started_s < seconds / 4]).at(0.5)
     last = _percentiles([ms for at_s, ms in latency if at_s - started_s > seconds * 3 / 4]).at(0.5)
     return None if first is None or last is None else last - first

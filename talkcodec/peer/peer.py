@@ -127,11 +127,7 @@ class Peer:
         self._aimed_bps = 1.0
         self._loss = (0.0, 0.0)  # and until when it is remembered
         if sends is not None and config.budget_kbps is not None:
-            self._budget = CallBudget(config.budget_kbps * 1000, sends.sound, config.voice_bps, config.sound_frame_ms)
-            plan = self._budget.plan(FIRST_SHARE)
-            sound = SoundConfig(plan.sound_bps, plan.frame_ms)
-            pace_bps = round(self._budget.bps / FIRST_KEYFRAME_PACE)
-            config = replace(config, sound=sound, sender=replace(config.sender, keyframe_bps=pace_bps))
+            self._budget, config = _within(config, config.budget_kbps, sends.sound, FIRST_SHARE)
         room = transport.largest_payload_bytes - _PIECE_ENVELOPE_BYTES
         self.config = replace(config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room)))
         self.connection = connection
@@ -240,6 +236,21 @@ class Peer:
         """20 ms of sound, (960,) int16 mono at 48 kHz; on the event loop."""
         if self._sound_out is not None:
             self._sound_out.push(samples, captured_s)
+
+    def spend(self, budget_kbps: float) -> None:
+        """Another budget for all that this side sends, from now on, in a running call too. Raises ConfigError for one
+        that no call fits in."""
+        if self._sends is None:
+            return
+        self._budget, self.config = _within(self.config, budget_kbps, self._sends.sound)
+        if self.sending is not None:
+            self.sending.session.allot(self._allot, self._budget.bps)
+
+    @property
+    def aimed_bps(self) -> float | None:
+        """What the picture is to take, coded, keyframes included; None where nothing bounds it."""
+        bounds = [self.config.bitrate_bps, None if self._budget is None else self._aimed_bps]
+        return min((bps for bps in bounds if bps is not None), default=None)
 
     def keep_alive(self) -> None:
         """To be called now and then where camera and microphone may be off: says that we are there."""
@@ -360,3 +371,12 @@ class Peer:
                 due_s = max(due_s, (due_ms + (end.generate_ms.at(0.5) or 0.0)) / 1000)
                 self.lip_sync.sound(sound.timestamp, due_s * 1000)
         self._receives.on_sound(sound, due_s)
+
+
+def _within(config: PeerConfig, budget_kbps: float, sound: bool, share: float = 1.0) -> tuple[CallBudget, PeerConfig]:
+    """The budget, and the settings with what follows from it. share: what of it the network is known to carry."""
+    budget = CallBudget(budget_kbps * 1000, sound, config.voice_bps, config.sound_frame_ms)
+    plan = budget.plan(share)
+    sender = replace(config.sender, keyframe_bps=round(budget.bps / FIRST_KEYFRAME_PACE))  # others as plans say
+    voice = SoundConfig(plan.sound_bps, plan.frame_ms)
+    return budget, replace(config, budget_kbps=budget_kbps, sound=voice, sender=sender)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from talkcodec.errors import UsageError
+from talkcodec.peer.conventional import leanest_conventional_kbps
 from talkcodec.peer.meters import RateMeter
 from talkcodec.peer.peer import Peer
 
@@ -23,7 +24,8 @@ class CallStats:
     fps: units sent, or pictures generated and shown. shown_fps: frames a second that are to be
     shown, fewer than captured where generating is slow; left_out: captured frames that were not shown for that.
     payload: units, keyframes, control. sound_kbps_up: the voice that is sent, in packets of sound_frame_ms.
-    budget_kbps: of all that is sent; budget_share: of it what the network carries at present.
+    budget_kbps: of all that is sent; budget_share: of it what the network carries at present. conventional_kbps: what
+    the leanest conventional call would send in its place.
     first_timestamp: 90 kHz time of the source's start (sender) or of the first picture shown (receiver).
     None: not known on this side, or not yet.
     """
@@ -64,6 +66,7 @@ class CallStats:
     sound_frame_ms: int | None = None
     budget_kbps: float | None = None
     budget_share: float | None = None
+    conventional_kbps: float | None = None
     face_visible: bool | None = None
     first_timestamp: int | None = None
 
@@ -100,6 +103,9 @@ class CallMeter:
                 coded_bytes, frame_ms = peer.sound_sent
                 sound_kbps = self._rates["sound"].update(coded_bytes, now_s) * 8 / 1000
                 values.update(sound_kbps_up=sound_kbps, sound_frame_ms=frame_ms)
+                if peer.aimed_bps is not None:
+                    theirs_kbps = leanest_conventional_kbps(peer.aimed_bps / 1000, sound_kbps, frame_ms)
+                    values.update(conventional_kbps=theirs_kbps)
         if receiving is not None:
             session, played = receiving.session, receiving.session.played
             frames = receiving.generated
@@ -174,6 +180,8 @@ def status_line(stats: CallStats) -> str:
     parts.append(f"picture ↑{stats.payload_kbps_up:.1f} ↓{stats.payload_kbps_down:.1f}")
     if stats.sound_kbps_up is not None:
         parts.append(f"voice ↑{stats.sound_kbps_up:.1f}")
+    if stats.conventional_kbps is not None:
+        parts.append(f"leanest conventional call ↑{stats.conventional_kbps:.1f}")
     if stats.rung is not None:
         parts.append(f"{stats.rung} rung")
     for label, value, unit in (

@@ -110,10 +110,12 @@ class OutgoingSound(MediaStreamTrack):
         if self._first_s is None:
             self._first_s, self._told = captured_s, None
         wanted = round((captured_s - self._first_s) * OPUS_RATE_HZ)
-        gap = abs(wanted - self._position) > _GAP_S * OPUS_RATE_HZ  # silence, or the microphone was off
-        if gap:
+        gap = abs(wanted - self._position) > _GAP_S * OPUS_RATE_HZ
+        if gap and wanted > self._position:  # silence, or the microphone was off
             self._finish_frame()
             self._position = max(self._position, wanted)
+        elif gap:  # its clock is fast, or frames were filled up: places only rise, so the time is told anew
+            self._first_s = captured_s - self._position / OPUS_RATE_HZ
         if self._told is None or gap or (self._silent() and self._drift_s(captured_s, self._told) > _DRIFT_S):
             self._tell(self._position, captured_s)
         self._samples = np.concatenate([self._samples, np.asarray(samples, np.int16).reshape(-1)])

@@ -108,6 +108,10 @@ class Sender:
         self._config, self.held = config, held
         self.repeat = config.repeat
         """Whether each message carries the units of the one before once more; may be set at any time."""
+        self.keyframe_bps: float = config.keyframe_bps
+        self.piece_bytes: int | None = None
+        """Pace of keyframes after the first, and length of their pieces; may be set at any time. None: as long as can
+        be."""
         self._limits = limits
         self._chain = BaseChain(config.base_request_gap_ms)
         self._time_mask = (1 << hello.time_base.bits) - 1
@@ -117,9 +121,6 @@ class Sender:
         self._packer = Packer(self._writer, config.capture_fps, config.bundle_slack_ms)
         self._rate = RateControl(rate, config.capture_fps, cost)
         self._sent_at: OrderedDict[int, float] = OrderedDict()  # wire time of a bundle -> when it left
-        self.keyframe_bps: float = config.keyframe_bps
-        self.piece_bytes: int | None = None
-        """Pace and length of the pieces of keyframes; may be set at any time. None: as long as can be."""
         self._next_piece_ms = self._queued_until_ms = 0.0
         self._wanted: int | None = 0  # reason of the keyframe that the encoder should make
         self._last_request_ms: float | None = None

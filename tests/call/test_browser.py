@@ -48,6 +48,9 @@ GRAB = """(() => {
 HEARD = """connections.at(-1).getStats().then((report) =>
   [...report.values()].some((row) => row.type === 'inbound-rtp' && row.kind === 'audio' && row.totalAudioEnergy > 0))"""
 
+BUDGET = """fetch('/api/status', { headers: { Authorization: `Bearer ${sessionStorage.getItem('key')}` } })
+  .then((response) => response.json()).then((status) => status.budget_kbps)"""
+
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -133,10 +136,20 @@ async def test_two_people_call_each_other(clip: Path) -> None:
             for tab in tabs:  # rate and sound arrive
                 await until(tab, "Number(document.querySelector('#up').textContent) > 0")
                 await until(tab, "Number(document.querySelector('#down').textContent) > 0")
-                await until(tab, "Number(document.querySelector('#h264').textContent) > 0")
+                await until(tab, "Number(document.querySelector('#conventional').textContent) > 20")
                 for line in ("up", "down"):
                     await until(tab, f"document.querySelector('#plot polyline.{line}')")
                 await until(tab, HEARD)
+
+            assert await ann.js("document.querySelector('#limit').value") == "20", "as the command line says"
+            assert await ann.js("document.querySelector('#limit').labels[0].textContent") == "You send at most"
+            await ann.js("document.querySelector('#limit').focus()")
+            for _ in range(2):  # from 20 over 40 to 80
+                await ann.send("Input.dispatchKeyEvent", type="rawKeyDown", key="ArrowDown", windowsVirtualKeyCode=40)
+                await ann.send("Input.dispatchKeyEvent", type="keyUp", key="ArrowDown", windowsVirtualKeyCode=40)
+            await until(ann, "Number(document.querySelector('#conventional').textContent) > 45")
+            assert await ann.js(BUDGET) == 80, "the engine took it"
+            assert await bob.js(BUDGET) == 20, "each side sets its own"
 
             await ann.click("#view")  # oneself, as the peer sees it
             await until(ann, "document.querySelector('#self-caption').textContent === 'As your peer sees you'")

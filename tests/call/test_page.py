@@ -108,6 +108,11 @@ async def test_status_says_where_the_call_stands_and_whom_to_invite(tmp_path: Pa
         ('{"action": "microphone", "on": "no"}', 400), ('{"action": "microphone", "on": false}', 200),
         ('{"action": "chat", "text": 3}', 400), ('{"action": "chat", "text": "to nobody"}', 409),
         ('{"action": "name", "text": "Ann"}', 200),
+        ('{"action": "budget", "text": "40"}', 200), ('{"action": "budget", "text": "2000"}', 200),
+        ('{"action": "budget", "text": "7"}', 409), ('{"action": "budget", "text": "2001"}', 409),
+        ('{"action": "budget"}', 400), ('{"action": "budget", "text": "nan"}', 400),
+        ('{"action": "budget", "text": "-20"}', 400), ('{"action": "budget", "text": "99999999"}', 400),
+        ('{"action": "budget", "text": 20}', 400),
         ('{"action": "leave"}', 200), ('{"action": "record"}', 200), ('{"action": "keyframe"}', 200),
     ],
 )  # fmt: skip

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from av import AudioFrame
 
-from call.compare import RTP_OVERHEAD_BYTES, H264Cost
 from call.options import CALL_FPS
 from call.pace import PACES, Load, PaceControl
 from call.quality import Quality, judge
@@ -20,6 +19,7 @@ from talkcodec.bitstream import SoundClock
 from talkcodec.bitstream.opus_padding import EMPTY_PACKET
 from talkcodec.media import OpusDecoder, read_sound
 from talkcodec.media.marks import draw_keypoints, mark_generated
+from talkcodec.peer.conventional import leanest_conventional_kbps
 from talkcodec.peer.sound import OutgoingSound, SoundConfig
 from talkcodec.sample import sample_path
 from talkcodec.types import Motion
@@ -94,17 +94,12 @@ def test_one_bad_second_changes_nothing_and_the_worst_pace_is_the_last() -> None
     assert pace == PACES[-1]
 
 
-def test_h264_is_counted_from_coded_packets_with_their_headers() -> None:
-    rng = np.random.default_rng(1)
-    noise = rng.integers(0, 255, (64, 64, 3), np.uint8)
-    cost = H264Cost(64, CALL_FPS)
-    first = cost.add(noise)
-    still = cost.add(noise)
-    assert first > 500
-    assert RTP_OVERHEAD_BYTES < still < first / 4
-    moving = cost.add(np.roll(noise, 9, axis=0)[::-1].copy())
-    assert moving > still
-    assert cost.wire_bytes == first + still + moving
+def test_the_leanest_conventional_call_has_the_same_voice_and_a_picture_as_true() -> None:
+    assert leanest_conventional_kbps(5.8, 6.0, 60) == pytest.approx(13.0 + 6.0 + 50 * 8 / 60)
+    assert leanest_conventional_kbps(6.1, 6.0, 60) == pytest.approx(17.4 + 6.0 + 50 * 8 / 60), "from a row on"
+    assert leanest_conventional_kbps(3.0, 6.0, 120) == pytest.approx(10.9 + 6.0 + 50 * 8 / 120)
+    assert leanest_conventional_kbps(500.0, 24.0, 20) == pytest.approx(35.1 + 24.0 + 20.0), "nothing is extrapolated"
+    assert leanest_conventional_kbps(5.8, 0.0, 60) == 13.0, "nobody speaks: no packets"
 
 
 def tone(number: int, level: float = 8000.0) -> AudioFrame:
@@ -144,6 +139,22 @@ async def test_packets_keep_their_place_in_time_over_a_pause_and_the_clock_is_to
     assert told == [SoundClock(312, 450_000), SoundClock(4 * 48_000 + 312, 810_000)]
     track.keep_alive()
     assert len(told) == 2, "said less than five seconds ago"
+    track.stop()
+
+
+async def test_a_microphone_with_a_fast_clock_is_told_anew_and_nothing_is_filled_up() -> None:
+    track, told = OutgoingSound(SoundConfig(6_000, 60)), []
+    track.start(told.append)
+    count, sent = 100 * 3, []
+    for number in range(count):
+        track.push(block(number % 50), 5.0 + 0.019 * number)
+        while track._packets:
+            sent.append((await track.recv()).pts)
+    assert sent == [2880 * number for number in range(count // 3)], "one packet for 60 ms, and no place left out"
+    assert 2 <= len(told) <= 3, "told when it is 0.2 s off, not with every block"
+    last = told[-1]
+    number = (last.position - 312) // 960
+    assert last.timestamp == round((5.0 + 0.019 * number) * 90_000)
     track.stop()
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from eval.clips import read_clip
 from eval.points import make_point, parse_points
 from eval.rd import Job, RunConfig, measure, pending_jobs, run
 from eval.rows import append_row, load_rows
-from eval.subject import restoration_sha256
+from eval.subject import code_talkcodec, restoration_sha256
 from talkcodec.errors import UsageError
 from talkcodec.model.files import read_label
 
@@ -111,6 +112,16 @@ def test_half_the_motion_is_interpolated(video):
     assert half.frames == full.frames
     motion = [row.rates["payload_bps"] - row.rates["keyframe_bps"] for row in (full, half)]
     assert motion[1] < 0.75 * motion[0]
+
+
+def test_units_too_large_for_one_bundle_keep_their_times(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (10, 64, 64, 3), np.uint8)
+    np.save(tmp_path / "noise.npy", noise)
+    point = make_point("talkcodec", model="untrained:tiny", rung="video", fps=25.0, level=100, bundle=3)
+    shown, traffic = code_talkcodec(read_clip(tmp_path / "noise.npy"), point)
+    assert traffic.payload_bytes > 10 * 1400, "three units do not fill a bundle"
+    apart = [[np.abs(picture.astype(int) - frame).mean() for frame in noise] for picture in shown]
+    assert np.argmin(apart, axis=1).tolist() == list(range(10))
 
 
 @pytest.mark.parametrize("settings", ["jacobians=0", "quality=-1", "interval=0.2", "refresh=0.01"])

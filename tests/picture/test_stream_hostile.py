@@ -1,4 +1,7 @@
-"""Units from a hostile peer: the library's own errors only, bounded memory, and a decoder that lives on."""
+"""Units from a hostile peer: the library's own errors only, bounded memory, and a decoder that lives on.
+
+One fault each; `test_base_mutations.py` has a hundred thousand of all kinds.
+"""
 
 import sys
 from collections.abc import Callable
@@ -52,52 +55,7 @@ def lives_on(decoder: StreamDecoder, coded: list[bytes]) -> None:
         assert np.array_equal(decoder.decode(unit), fresh.decode(unit))
 
 
-def mutated(rng: np.random.Generator, unit: bytes) -> bytes:
-    """One bit flipped; or up to four bytes changed, behind the header or anywhere, and perhaps cut or lengthened."""
-    data = bytearray(unit)
-    if rng.integers(2):
-        data[rng.integers(len(data))] ^= 1 << rng.integers(8)
-        return bytes(data)
-    first = min(len(data) - 1, int(rng.choice([0, 1, 10])))
-    for _ in range(rng.integers(1, 5)):
-        data[rng.integers(first, len(data))] = rng.integers(256)
-    how = rng.integers(8)
-    if how == 0:
-        del data[rng.integers(1, len(data) + 1) :]
-    elif how == 1:
-        data += rng.bytes(int(rng.integers(1, 64)))
-    return bytes(data)
-
-
-def mutate_many(count: int, coded: list[bytes]) -> None:
-    """Each mutated unit comes where its original would: after an intra unit and up to three others, all sound."""
-    rng, decoder = np.random.default_rng(7), open_decoder(SIDE)
-    decoded, before = 0, resident_bytes()
-    for _ in range(count):
-        number = int(rng.integers(5))
-        for unit in coded[:number]:
-            decoder.decode(unit)
-        if try_to_decode(decoder, mutated(rng, coded[number])):
-            decoded += 1
-            try_to_decode(decoder, coded[number + 1])  # and a sound one drawn on what that left
-    assert 0.1 * count < decoded < 0.9 * count  # the mutations are neither too coarse nor without effect
-    assert resident_bytes() - before < MAX_GROWTH_BYTES
-    lives_on(decoder, coded)
-
-
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
-
-
-@needs_proc
-def test_two_thousand_mutations(coded: list[bytes]) -> None:
-    mutate_many(2000, coded)
-
-
-@needs_proc
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_a_hundred_thousand_mutations(coded: list[bytes]) -> None:
-    mutate_many(100_000, coded)
 
 
 def test_units_cut_at_every_length(coded: list[bytes]) -> None:
