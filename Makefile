@@ -29,12 +29,13 @@ check: venv
 
 # Everything in docs/results.md, from a folder of clips: stops and goes on, eval-out/ keeps what was measured.
 CLIPS ?= ../shared/data/val
-STRIP ?= grid-swiz3n_01
+STRIP ?= best,median,worst
+SUBJECT ?= talkcodec 6 kbit/s rung auto
 results: venv
 	mkdir -p eval-out
 	$(BIN)/python -m eval rd $(CLIPS) -o eval-out/results.jsonl --frames 250 --processes 2
 	$(BIN)/python -m eval report eval-out/results.jsonl -o eval-out/report.html --clips $(CLIPS) \
-		$(if $(STRIP),--strip $(STRIP)) --markdown docs/results.md --figures docs/results \
+		$(if $(STRIP),--strip $(STRIP)) --subject "$(SUBJECT)" --markdown docs/results.md --figures docs/results \
 		--command "make results CLIPS=$(CLIPS)"
 
 venv: $(VENV)/.installed

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _SILENT_S = 2.5
 _LOSSY = 0.08
 _RINGING_S = 6.0
+_OVER = (Phase.PEER_LEFT, Phase.ENDED, Phase.FAILED)
 _REFUSED = "This link was refused: it is not valid any more, or not whole. Ask your peer for a new one."
 
 
@@ -49,6 +50,7 @@ class Conversation:
         self._reason = ""
         self._hanging_up = False
         self._task: asyncio.Task[None] | None = None
+        self._ordered = asyncio.Lock()  # a person's orders, one after the other
         self._posted: WhipCall | None = None
         self._stats = StatsFile(options.stats)
         self._whip: WhipServer | None = None
@@ -187,27 +189,31 @@ class Conversation:
 
     async def hang_up(self) -> None:
         """End the call, or the dialling, or the waiting; the peer is told."""
-        self._hanging_up = True
-        self._phase, self._reason = Phase.ENDED, ""
-        call, task = self.call, self._task
-        if call is not None and call.peer.agreed.is_set():
-            await call.peer.say_bye()
-            if task is not None:
-                await asyncio.wait([task], timeout=3.0)
-        await self._stop()
-        self._phase = Phase.ENDED
-        await self._over(Phase.ENDED)
+        async with self._ordered:
+            self._hanging_up = True
+            self._phase, self._reason = Phase.ENDED, ""
+            call, task = self.call, self._task
+            if call is not None and call.peer.agreed.is_set():
+                await call.peer.say_bye()
+                if task is not None:
+                    await asyncio.wait([task], timeout=3.0)
+            await self._stop()
+            self._phase = Phase.ENDED
+            await self._over(Phase.ENDED)
 
     async def again(self) -> None:
-        """After the end: wait for the peer, or call it."""
-        if self._task is not None and not self._task.done():
-            return
-        self._hanging_up, self._reason = False, ""
-        self._begin()
-        if self._whip is not None:
-            self._phase = Phase.WAITING
-        else:
-            self._dial()
+        """After the end, all of it: wait for the peer, or call it. Nothing where there is a call again."""
+        async with self._ordered:
+            if self._phase in _OVER and self._task is not None:
+                await asyncio.wait([self._task])  # it may still be closing the connection and the recording
+            if self._phase not in _OVER:
+                return
+            self._hanging_up, self._reason = False, ""
+            self._begin()
+            if self._whip is not None:
+                self._phase = Phase.WAITING
+            else:
+                self._dial()
 
     async def close(self) -> None:
         """End everything."""
@@ -231,12 +237,12 @@ class Conversation:
         if self._tally is not None:
             self.summary = self._tally.summary(time.monotonic())
         self.since_s = self._tally = None
+        if self._whip is not None:
+            self._whip.call_over()  # before anything is waited for: the next caller may come meanwhile
         if call is not None:
             await call.close()
         if posted is not None:
             await posted.delete()
-        if self._whip is not None:
-            self._whip.call_over()
 
     # the side that waits
 
@@ -251,29 +257,33 @@ class Conversation:
             self._begin()
         call = self._talk_to()
         answer = await call.connection.answer(offer)
+        if self._hanging_up:  # meanwhile
+            await call.close()
+            raise BusyError("they have hung up")
         self.call, self._phase, self._hanging_up = call, Phase.CONNECTING, False
         self._task = asyncio.create_task(self._answered(call))
         return answer
 
     async def _answered(self, call: Talk) -> None:
         phase, reason = await self._talk(call)
+        # At once: what follows takes its time on a slow machine, and the next caller's call must not get this phase.
+        back = " They can come back with the same link." if phase is Phase.LOST else ""
+        self._phase, self._reason = phase, f"{reason}{back}"
         await self._drop()
-        self._phase, self._reason = phase, reason
         await self._over(phase)
-        if phase is Phase.LOST:
-            self._reason = f"{reason} They can come back with the same link."
 
     async def _deleted(self) -> None:
         call = self.call
         await asyncio.sleep(0.3)  # a Bye may still be on its way
-        if call is not None and self.call is call:
-            await self._stop()
-            self._phase = Phase.PEER_LEFT
-            await self._over(Phase.PEER_LEFT)
+        async with self._ordered:
+            if call is not None and self.call is call:
+                self._phase, self._reason = Phase.PEER_LEFT, ""
+                await self._stop()
+                await self._over(Phase.PEER_LEFT)
 
     async def _over(self, phase: Phase) -> None:
         """A recording ends with its call; not where the network may come back."""
-        if phase in (Phase.PEER_LEFT, Phase.ENDED, Phase.FAILED):
+        if phase in _OVER:
             try:
                 await asyncio.to_thread(self.stage.stop_recording)
             except TalkcodecError as error:
@@ -288,8 +298,8 @@ class Conversation:
     async def _dialling(self) -> None:
         while True:
             phase, reason = await self._dial_once()
-            await self._drop()
             self._phase, self._reason = phase, reason
+            await self._drop()
             await self._over(phase)
             again = phase in (Phase.CALLING, Phase.LOST) or (phase is Phase.PEER_LEFT and not self.options.page)
             if not again or self._hanging_up:

@@ -148,12 +148,17 @@ def report(
     markdown: Annotated[Path | None, typer.Option(help="Also the tables as Markdown.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Also each figure as SVG and PNG, into this folder.")] = None,
     clips: Annotated[list[Path] | None, typer.Option(help="Clips or folders, for film strips.")] = None,
-    strip: Annotated[list[str] | None, typer.Option(help="Film strip of this clip, in the Markdown too.")] = None,
+    strip: Annotated[
+        list[str] | None,
+        typer.Option(help="Film strip of this clip, or of best,median,worst, in the Markdown too."),
+    ] = None,
     subject: Annotated[str, typer.Option(help="Label of the point that break-even and clip tables speak of.")] = "",
     calls: Annotated[list[Path] | None, typer.Option(help="Files of `eval call`.")] = None,
     command: Annotated[list[str] | None, typer.Option(help="How the results were made; shown beside them.")] = None,
+    models: ModelsOption = None,
 ) -> None:
     """Make a page, tables and figures from results."""
+    from eval.instruments import choose_instruments, open_instruments
     from eval.report import ReportConfig, build_report
     from eval.rows import load_rows
 
@@ -164,14 +169,20 @@ def report(
         from eval.call import call_table, load_calls
 
         extra = (call_table(load_calls(calls)),)
+    landmarks = None
+    if clips:
+        landmarks = open_instruments(models, choose_instruments(models, None, "none").landmarks, "none").landmarks
+        if landmarks is None:
+            Console(stderr=True).print("film strips without close-ups: no landmark instrument (talkcodec eval models)")
     config = ReportConfig(
         html=output,
         markdown=markdown,
         figures=figures,
         clips=tuple(clips or ()),
-        strips=tuple(strip or ()),
+        strips=tuple(name for names in strip or () for name in names.split(",")),
         commands=tuple(command or ()),
         subject=subject,
+        landmarks=landmarks,
         extra=extra,
     )
     for path in build_report(load_rows(results), config):

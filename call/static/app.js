@@ -46,15 +46,17 @@ async function join(camera) {
     if (lobby.name) await engine.act('name', { text: lobby.name });
     if ($('lobby').open) for (const what of ['microphone', 'camera']) await engine.act(what, { on: lobby.start[what] });
     await connect();
+    // Before this page counts as joined: it would leave a call that is over.
+    const begun = status && OVER.includes(status.phase) ? await engine.act('again') : null;
     joined = true;
     elsewhere = false;
     sessionStorage.setItem('joined', camera ? 'camera' : 'view');
     lobby.close();
-    if (status && OVER.includes(status.phase)) await take(await engine.act('again'));
+    if (begun) await take(begun);
     else await update();
     $('controls').focus({ preventScroll: true });
   } catch (error) {
-    devices.close();
+    leave();
     lobby.problem(error);
   } finally {
     lobby.joining = false;
@@ -112,7 +114,9 @@ function leave() {
 
 async function poll() {
   try {
-    await take(await engine.status());
+    const orders = engine.orders;
+    const next = await engine.status();
+    if (orders === engine.orders) await take(next); // else it may be from before an order whose answer is known
     silent = 0;
   } catch (error) {
     silent += 1;

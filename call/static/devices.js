@@ -22,11 +22,16 @@ export class Devices {
     this.close();
     const turn = this.turn;
     const wish = (kind) => (this.chosen[kind] ? { deviceId: { ideal: this.chosen[kind] } } : {});
-    const stream = await navigator.mediaDevices.getUserMedia({
-      video: { ...CAPTURE, ...wish('videoinput') }, audio: { ...HEARING, ...wish('audioinput') },
-    });
+    let stream = null;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({
+        video: { ...CAPTURE, ...wish('videoinput') }, audio: { ...HEARING, ...wish('audioinput') },
+      });
+    } catch (error) {
+      if (turn === this.turn) throw error;
+    }
     if (turn !== this.turn) {
-      stream.getTracks().forEach((track) => track.stop());
+      stream?.getTracks().forEach((track) => track.stop());
       return null;
     }
     this.stream = stream;

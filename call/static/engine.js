@@ -10,6 +10,7 @@ export class EngineError extends Error {
 export class Engine {
   constructor(key) {
     this.key = key;
+    this.orders = 0; // counts up when an order begins and when it is carried out
     this.id = crypto.randomUUID?.() ?? String(Math.random()); // of this page, told apart from other tabs
   }
 
@@ -36,7 +37,12 @@ export class Engine {
   async act(action, more = {}) {
     const body = JSON.stringify({ action, ...more });
     const headers = { 'Content-Type': 'application/json' };
-    return (await this.request(`/api/do?id=${this.id}`, { method: 'POST', headers, body, keepalive: action === 'leave' })).json();
+    this.orders += 1;
+    try {
+      return await (await this.request(`/api/do?id=${this.id}`, { method: 'POST', headers, body, keepalive: action === 'leave' })).json();
+    } finally {
+      this.orders += 1;
+    }
   }
 
   async chat(after) {
@@ -55,6 +61,7 @@ export class Engine {
     const sound = pc.addTransceiver(microphone ?? 'audio', { direction: microphone ? 'sendrecv' : 'recvonly' });
     const peer = pc.addTransceiver(camera ?? 'video', { direction: camera ? 'sendrecv' : 'recvonly' });
     const own = pc.addTransceiver('video', { direction: 'recvonly' });
+    this.orders += 1;
     try {
       await pc.setLocalDescription();
       await gathered(pc);
@@ -64,6 +71,8 @@ export class Engine {
     } catch (error) {
       pc.close();
       throw error;
+    } finally {
+      this.orders += 1;
     }
     if (camera) await limit(peer.sender, 1_500_000);
     return { pc, sound: sound.receiver.track, peer: peer.receiver.track, own: own.receiver.track };

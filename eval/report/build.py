@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from eval.instruments import LandmarkInstrument
 from eval.points import make_point
 from eval.report import plots
 from eval.report.checks import clips_beside_anchor_table, rates_beside_best_table
@@ -25,7 +26,10 @@ from eval.rows import Row
 from eval.summary import Mean, common_clips, summarise
 from talkcodec.errors import UsageError
 
-__all__ = ["ReportConfig", "build_report"]
+__all__ = ["KEPT", "ReportConfig", "build_report"]
+
+KEPT = ("<!-- kept by hand -->", "<!-- end of what is kept by hand -->")
+"""What stands between the first two such lines of the Markdown page stays there when the page is written anew."""
 
 _RATES = {"message_bps": "all that is coded, envelopes too", "wire_bps": "on the wire, both ways"}
 
@@ -35,7 +39,8 @@ class ReportConfig:
     """html, markdown, figures: what to write and where, None leaves it out.
 
     clips: files or folders; with them the page has film strips of the best, median and worst clip, and of those named
-    in `strips`, which alone go into `figures` and `markdown` (clips have licences).
+    in `strips`, which alone go into `figures` and `markdown` (clips have licences); best, median and worst are names
+    too. landmarks: finds eyes and mouth, which the strips then enlarge.
     commands: how the results were made, shown beside them. subject: label of the talkcodec point that the tables of
     break-even rates and clips speak of; the default settings when empty.
     """
@@ -47,11 +52,13 @@ class ReportConfig:
     strips: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     subject: str = ""
+    landmarks: LandmarkInstrument | None = None
     extra: tuple[Table, ...] = field(default=())
 
 
 def build_report(rows: Sequence[Row], config: ReportConfig) -> list[Path]:
     """Write what `config` asks for; returns the files. Raises UsageError when no row has scores."""
+    by_hand = _kept(config.markdown)
     kept, left_out = common_clips(rows)
     means = summarise(kept)
     if not means:
@@ -60,7 +67,7 @@ def build_report(rows: Sequence[Row], config: ReportConfig) -> list[Path]:
     tables = _tables(kept, means, subject)
     figures = {f"rd-{rate.removesuffix('_bps')}": plots.draw_rd(means, rate) for rate in _RATES}
     about = _about(kept, left_out, rows)
-    film, skipped = film_strips(kept, subject, config.clips, config.strips)
+    film, skipped = film_strips(kept, subject, config.clips, config.strips, config.landmarks)
     about += [f"No film strip of {title}: --clips does not name it." for title in skipped]
     written = []
     if config.html is not None:
@@ -71,10 +78,11 @@ def build_report(rows: Sequence[Row], config: ReportConfig) -> list[Path]:
         written += plots.save_figures(figures, config.figures)
         for strip in film:
             if strip.name in config.strips:
-                written.append(config.figures / f"strip-{strip.name}.png")
+                written.append(config.figures / f"strip-{strip.name}.jpg")
                 written[-1].write_bytes(strip.picture)
     if config.markdown is not None:
-        config.markdown.write_text(_markdown(about, tables, figures, film, config), encoding="utf-8")
+        config.markdown.parent.mkdir(parents=True, exist_ok=True)
+        config.markdown.write_text(_markdown(about, by_hand, tables, figures, film, config), encoding="utf-8")
         written.append(config.markdown)
     for figure in figures.values():
         plt.close(figure)
@@ -148,17 +156,35 @@ def _html(
 
 
 def _markdown(
-    about: list[str], tables: list[Table], figures: dict[str, Figure], film: list[FilmStrip], config: ReportConfig
+    about: list[str],
+    by_hand: list[str],
+    tables: list[Table],
+    figures: dict[str, Figure],
+    film: list[FilmStrip],
+    config: ReportConfig,
 ) -> str:
-    parts = ["# Results", "", *(f"- {line}" for line in about), ""]
+    parts = ["# Results", "", *(f"- {line}" for line in about), "", *by_hand]
     if config.commands:
         parts += ["To repeat this page:", "", "```", *config.commands, "```", ""]
     if config.figures is not None and config.markdown is not None:
-        folder = Path(os.path.relpath(config.figures, config.markdown.parent)).as_posix()
+        folder = Path(os.path.relpath(config.figures.resolve(), config.markdown.parent.resolve())).as_posix()
         for name, rate in zip(figures, _RATES.values(), strict=True):
             parts += [f"![Rate and quality, {rate}]({folder}/{name}.png)", ""]
         for strip in film:
             if strip.name in config.strips:
-                parts += [f"![{strip.title}]({folder}/strip-{strip.name}.png)", "", strip.caption, ""]
+                parts += [f"![{strip.title}]({folder}/strip-{strip.name}.jpg)", "", strip.caption, ""]
     parts += [table.markdown() for table in (*tables, *config.extra)]
     return "\n".join(parts)
+
+
+def _kept(page: Path | None) -> list[str]:
+    """The part of a page that is kept by hand, with its comments; nothing of a page that has none, or is not there."""
+    first, last = KEPT
+    text = page.read_text(encoding="utf-8") if page is not None and page.exists() else ""
+    if first not in text:
+        return []
+    before, _, rest = text.partition(first)
+    kept, end, _ = rest.partition(last)
+    if not end:
+        raise UsageError(f"{page}: {first!r} in line {before.count(chr(10)) + 1} has no {last!r} after it; write that")
+    return [first + kept + last, ""]

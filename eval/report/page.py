@@ -45,8 +45,8 @@ class Section:
 
     @classmethod
     def picture(cls, title: str, caption: str, data: bytes) -> "Section":
-        """A PNG picture."""
-        source = "data:image/png;base64," + base64.b64encode(data).decode()
+        """A JPEG picture."""
+        source = "data:image/jpeg;base64," + base64.b64encode(data).decode()
         return cls(
             f"<h2>{escape(title)}</h2>\n<figure><img alt='{escape(title)}' src='{source}'>"
             f"<figcaption>{escape(caption)}</figcaption></figure>\n"

@@ -185,10 +185,18 @@ class Link:
             self._raise_bye(bye)
         return bye
 
-    def _poll(self, now_ms: float) -> None:
+    def packet_leaves(self) -> None:
+        """A packet of sound is about to leave, and takes what waits for it."""
+        if self.agreed.is_set() and not self._ended.done():
+            self._poll_sending(time.monotonic() * 1000, leaving=True)
+
+    def _poll_sending(self, now_ms: float, leaving: bool = False) -> None:
         waiting = self.transport.backlog_bytes
         if self.sending is not None:
-            self._send(self.sending.poll(now_ms, waiting(Delivery.RELIABLE), waiting(Delivery.DROPPABLE)))
+            self._send(self.sending.poll(now_ms, waiting(Delivery.RELIABLE), waiting(Delivery.DROPPABLE), leaving))
+
+    def _poll(self, now_ms: float) -> None:
+        self._poll_sending(now_ms)
         if self.receiving is not None:
             self._send(self.receiving.poll(now_ms))
 

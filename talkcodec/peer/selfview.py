@@ -46,9 +46,11 @@ class MirroredEnd(SendingEnd):
         super().close()
         self._view.close()
 
-    def poll(self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int) -> list[Outgoing]:
+    def poll(
+        self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int, leaving: bool = False
+    ) -> list[Outgoing]:
         """Messages to send now."""
-        sent = super().poll(now_ms, reliable_backlog_bytes, droppable_backlog_bytes)
+        sent = super().poll(now_ms, reliable_backlog_bytes, droppable_backlog_bytes, leaving)
         for out in sent:
             if isinstance(out.message, KeyframePiece | MotionBundle | BundlePiece):
                 self._view.receive(out.message, now_ms)

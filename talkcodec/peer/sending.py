@@ -166,9 +166,11 @@ class SendingEnd(WorkingEnd[_Captured]):
         """A message for this end."""
         self.session.receive(message, now_ms)
 
-    def poll(self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int) -> list[Outgoing]:
-        """Messages to send now."""
-        return self.session.poll(now_ms, reliable_backlog_bytes, droppable_backlog_bytes)
+    def poll(
+        self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int, leaving: bool = False
+    ) -> list[Outgoing]:
+        """As Sender.poll."""
+        return self.session.poll(now_ms, reliable_backlog_bytes, droppable_backlog_bytes, leaving)
 
     def next_poll_ms(self, now_ms: float) -> float | None:
         """When to poll again."""

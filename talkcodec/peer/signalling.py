@@ -27,7 +27,10 @@ SDP = "application/sdp"
 MAX_SDP_BYTES = 64 * 1024
 MAX_SDP_LINE_BYTES = 2048
 BODY_TIMEOUT_S = 10.0
-_ANSWER_TIMEOUT_S = 15.0
+_CONNECT_TIMEOUT_S = 10.0
+_ANSWER_TIMEOUT_S = 60.0
+"""An answer takes a tenth of a second. Where a busy machine needs longer than the caller waits, every attempt fails in
+the same way, for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +226,7 @@ class WhipCall:
     async def delete(self) -> None:
         """End the call; a server that is gone already is no error."""
         try:
-            async with _client() as client:
+            async with _client(_CONNECT_TIMEOUT_S) as client:
                 headers = {"Authorization": f"Bearer {self.key}"}
                 async with client.delete(self.resource, headers=headers, ssl=_trust(self.ca_file)):
                     pass
@@ -231,8 +234,8 @@ class WhipCall:
             logger.debug("DELETE failed: %s", error)
 
 
-def _client() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT_S))
+def _client(total_s: float) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_TIMEOUT_S))
 
 
 def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
@@ -249,7 +252,10 @@ async def whip_post(url: str, key: str, offer: str, ca_file: str | None = None) 
         raise ConfigError(f"address: got {url!r}, expected http(s)://HOST:PORT/whip")
     headers = {"Authorization": f"Bearer {key}", "Content-Type": SDP}
     try:
-        async with _client() as client, client.post(url, data=offer, headers=headers, ssl=_trust(ca_file)) as response:
+        async with (
+            _client(_ANSWER_TIMEOUT_S) as client,
+            client.post(url, data=offer, headers=headers, ssl=_trust(ca_file)) as response,
+        ):
             body = await response.content.read(MAX_SDP_BYTES + 1)
             if response.status == 201 and len(body) <= MAX_SDP_BYTES:
                 resource = urljoin(url, response.headers.get("Location", ""))

@@ -19,16 +19,20 @@ from talkcodec.clock import CLOCK_HZ, seq16_add, time32_diff
 from talkcodec.coding import AccessUnit, HeldReferences, UnitWriter
 from talkcodec.errors import ConfigError
 from talkcodec.session.base_chain import BaseChain
+from talkcodec.session.congestion import Feedback
 from talkcodec.session.fragments import KeyframeTransfer, split_bundle
 from talkcodec.session.limits import Limits
 from talkcodec.session.outgoing import Outgoing
 from talkcodec.session.packer import Packer
-from talkcodec.session.rate import Feedback, RateConfig, RateControl, SendPlan
+from talkcodec.session.rate import RateConfig, RateControl, SendPlan
 from talkcodec.types import Delivery, WireCost
 
 __all__ = ["Sender", "SenderConfig", "SenderCounts"]
 
 _REMEMBERED_BUNDLES = 128
+
+RIDE_PATIENCE_MS = 40.0
+"""So much later than planned a unit goes by itself: no packet comes."""
 
 FIRST_KEYFRAME_PACE = 4
 """So much faster than others: nobody sees anything before it is there."""
@@ -132,18 +136,19 @@ class Sender:
         """How many units a message and how many captured frames a unit, at present."""
         return self._rate.plan
 
-    def expect_waits(self, slack_ms: float) -> None:
-        """As RateControl.slack_ms."""
-        self._rate.slack_ms = slack_ms
+    def ride(self, packet_ms: float) -> None:
+        """Units ride in packets of sound that leave every `packet_ms`: they wait for `poll(leaving=True)`."""
+        self._rate.packet_ms = packet_ms
+        self._packer.hold_ms = 2 * packet_ms + RIDE_PATIENCE_MS
 
     @property
     def budget_share(self) -> float:
         """What share of the budget the network carries at present."""
         return self._rate.share
 
-    def allot(self, allot: Callable[[float], float]) -> None:
+    def allot(self, allot: Callable[[float], float], total_bps: float) -> None:
         """As RateControl.allot."""
-        self._rate.allot(allot)
+        self._rate.allot(allot, total_bps)
 
     @property
     def counts(self) -> SenderCounts:
@@ -212,12 +217,16 @@ class Sender:
             return
         sent_ms = self._sent_at.get(report.echo)
         rtt_ms = None if sent_ms is None else max(0.0, now_ms - sent_ms - report.hold_ms)
-        self._rate.feedback(Feedback(min(1.0, new_lost / new_expected), rtt_ms, new_expected))
+        loss = min(1.0, new_lost / new_expected)
+        self._rate.feedback(Feedback(loss, rtt_ms, new_expected, report.queue_ms, report.rate_bps))
 
-    def poll(self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int) -> list[Outgoing]:
-        """Messages to send now. The arguments say what still waits in the transport; motion goes first."""
+    def poll(
+        self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int, leaving: bool = False
+    ) -> list[Outgoing]:
+        """Messages to send now. The backlogs say what still waits in the transport; motion goes first. leaving: a
+        packet of sound is about to leave, and takes what is sent now."""
         out = []
-        bundle = self._due_bundle(now_ms, droppable_backlog_bytes)
+        bundle = self._due_bundle(now_ms, droppable_backlog_bytes, leaving)
         if bundle is not None:
             out += [Outgoing(Delivery.DROPPABLE, message) for message in split_bundle(bundle, self._limits)]
         if self._transfer.age_ms(now_ms) > self._config.keyframe_timeout_ms:
@@ -230,10 +239,10 @@ class Sender:
                 self._next_piece_ms = now_ms + len(piece.data) * 8000 / pace_bps
         return out
 
-    def _due_bundle(self, now_ms: float, backlog_bytes: int) -> MotionBundle | None:
+    def _due_bundle(self, now_ms: float, backlog_bytes: int, leaving: bool) -> MotionBundle | None:
         if backlog_bytes > self._config.motion_backlog_bytes:
             return None
-        bundle = self._packer.due(self._rate.plan, now_ms)
+        bundle = self._packer.due(self._rate.plan, now_ms, leaving)
         if bundle is not None:
             self._units += len(bundle.units)
             self._bundles += 1

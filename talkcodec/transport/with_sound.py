@@ -37,15 +37,18 @@ class WithSound:
         self._packer, self._unpacker = MessagePacker(), MessageUnpacker()
         self._received: Callable[[bytes], None] = lambda data: None
         self._waits: Callable[[], None] = lambda: None
+        self._leaves: Callable[[], None] = lambda: None
+        self._leaving = False
 
     @property
     def cost(self) -> WireCost:
         """As Transport, of a droppable message."""
         return RIDING_COST if self.carrying else self.inner.cost
 
-    def carry(self, waits: Callable[[], None]) -> None:
-        """The peer reads what rides with our sound: begin. waits: called when a message waits for a packet."""
-        self.carrying, self._waits = True, waits
+    def carry(self, waits: Callable[[], None], leaves: Callable[[], None] = lambda: None) -> None:
+        """The peer reads what rides with our sound: begin. waits: called when a message waits for a packet. leaves:
+        called when a packet is about to leave: what is sent now rides in it."""
+        self.carrying, self._waits, self._leaves = True, waits, leaves
 
     def attach(
         self, opened: Callable[[], None], received: Callable[[bytes], None], closed: Callable[[str], None]
@@ -60,7 +63,8 @@ class WithSound:
             self.inner.send(data, delivery)
             return
         self._packer.add(data)
-        self._waits()
+        if not self._leaving:
+            self._waits()
 
     def backlog_bytes(self, delivery: Delivery) -> int:
         """As Transport: what the next packet takes does not count as waiting."""
@@ -70,6 +74,12 @@ class WithSound:
 
     def dress(self, packet: bytes) -> bytes:
         """An Opus packet on its way out, with what waits."""
+        if self.carrying:
+            self._leaving = True
+            try:
+                self._leaves()
+            finally:
+                self._leaving = False
         before = self._packer.waiting_bytes
         if not self.carrying or not before:
             return packet

@@ -3,14 +3,13 @@
 import json
 import math
 import re
-from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from eval.compressai import export
 from eval.points import parse_points
 from eval.report import ReportConfig, build_report
+from eval.report.build import KEPT
 from eval.rows import Row
 from eval.summary import bootstrap_mean, common_clips, frame_weighted, summarise
 from talkcodec.errors import UsageError
@@ -58,19 +57,34 @@ def test_the_page_says_what_was_measured_and_fetches_nothing(rows, tmp_path):
     assert "| X2Face | published | 0.078 |" in markdown
 
 
-def test_a_strip_of_a_clip_that_is_not_given_is_left_out_unless_it_was_asked_for(rows, clip, tmp_path):
-    np.save(tmp_path / "ben.npy", np.concatenate([clip.frames] * 5)[:50])
-    tiny = {"model": "untrained:tiny"}
-    rows = [replace(each, settings={**each.settings, **tiny}) if each.codec == "talkcodec" else each for each in rows]
-    config = ReportConfig(tmp_path / "r.html", clips=(tmp_path / "ben.npy",))
+def test_links_lead_from_the_markdown_to_the_figures(rows, tmp_path):
+    """Also where the page's folder is a link to another: `..` leaves the one it leads to."""
+    (tmp_path / "deep" / "docs").mkdir(parents=True)
+    (tmp_path / "docs").symlink_to(tmp_path / "deep" / "docs")
+    for folder in (tmp_path / "docs", tmp_path / "elsewhere", tmp_path):
+        build_report(rows, ReportConfig(markdown=folder / "r.md", figures=tmp_path / "figures"))
+        links = re.findall(r"!\[[^]]*\]\(([^)]*)\)", (folder / "r.md").read_text())
+        assert len(links) == 2
+        assert all((folder.resolve() / link).is_file() for link in links)
+
+
+def test_what_is_kept_by_hand_stays_when_the_page_is_written_anew(rows, tmp_path):
+    page = tmp_path / "r.md"
+    config = ReportConfig(markdown=page)
     build_report(rows, config)
-    page = (tmp_path / "r.html").read_text()
-    assert page.count("<img") == 1
-    assert "ben, the median clip by AKD" in page
-    assert "No film strip of carl, the best clip by AKD: --clips does not name it." in page
-    assert "No film strip of anna, the worst clip by AKD: --clips does not name it." in page
-    with pytest.raises(UsageError, match="no film strip of 'anna'"):
-        build_report(rows, replace(config, strips=("anna",)))
+    fresh = page.read_text()
+    first, last = KEPT
+    page.write_text(f"# Results\n\nold\n\n{first}\n**What this is.** Words.\n{last}\n\nold\n")
+    build_report(rows, config)
+    text = page.read_text()
+    assert "old" not in text
+    assert f"{first}\n**What this is.** Words.\n{last}\n" in text
+    assert text.replace(f"{first}\n**What this is.** Words.\n{last}\n\n", "") == fresh
+    build_report(rows, config)
+    assert page.read_text() == text
+    page.write_text(f"# Results\n{first}\nWords.\n")
+    with pytest.raises(UsageError, match="in line 2 has no"):
+        build_report(rows, config)
 
 
 def test_a_clip_that_was_not_measured_everywhere_is_left_out_and_named(rows):

@@ -6,7 +6,7 @@ from simulation import HELLO, STEPS, Call, keyframe_unit, state_at
 from talkcodec.bitstream import KeyframeAck, MotionBundle, MotionState, ReceiverReport, TimeBase
 from talkcodec.clock import ticks
 from talkcodec.coding import AccessUnit, HeldReferences
-from talkcodec.session import PlayoutConfig, RateConfig, Sender, SenderConfig
+from talkcodec.session import Outgoing, PlayoutConfig, RateConfig, Sender, SenderConfig
 from talkcodec.transport.impairment import Impairment
 from talkcodec.types import Delivery, Kind
 
@@ -236,3 +236,39 @@ def test_a_day() -> None:
     assert call.now_ms * 90 > 2**32
     assert call.sender.counts.units_sent > 2 * 65_536
     assert call.receiver.played.frozen < 0.002 * call.receiver.played.shown
+
+
+def motion_of(messages: list[Outgoing]) -> list[MotionBundle]:
+    return [out.message for out in messages if isinstance(out.message, MotionBundle)]
+
+
+def test_units_that_ride_wait_for_the_packet_and_share_its_message() -> None:
+    sender = sending()
+    offer_keyframe(sender, 0, state_at(0.0), 300, 0.0)
+    sender.poll(0.0, 0, 0)
+    sender.receive(KeyframeAck(0), 1.0)
+    sender.ride(120.0)
+    sender.allot(lambda share: 20_000, 30_000)
+    for packet in range(5):
+        for frame in range(3):
+            now_ms = 120.0 * packet + 40 * frame
+            sender.offer(AccessUnit(ticks(now_ms / 1000), 0, state_at(now_ms / 1000)), now_ms)
+            assert motion_of(sender.poll(now_ms, 0, 0)) == []
+        (bundle,) = motion_of(sender.poll(120.0 * (packet + 1), 0, 0, leaving=True))
+        assert len(bundle.units) == 3
+    assert motion_of(sender.poll(720.0, 0, 0, leaving=True)) == []
+    assert sender.counts.dropped_stale == 0
+
+
+def test_without_a_packet_units_that_ride_go_by_themselves() -> None:
+    sender = sending()
+    offer_keyframe(sender, 0, state_at(0.0), 300, 0.0)
+    sender.poll(0.0, 0, 0)
+    sender.receive(KeyframeAck(0), 1.0)
+    sender.ride(60.0)
+    sender.offer(AccessUnit(ticks(0.04), 0, state_at(0.04)), 40.0)
+    due_ms = sender.next_poll_ms(40.0)
+    assert due_ms is not None
+    assert motion_of(sender.poll(due_ms - 1, 0, 0)) == []
+    assert len(motion_of(sender.poll(due_ms, 0, 0))) == 1
+    assert due_ms <= 40 + 2 * 60 + 40

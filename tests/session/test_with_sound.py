@@ -179,6 +179,17 @@ def test_what_no_packet_took_whole_asks_for_the_next() -> None:
     assert got == [message]
 
 
+def test_what_is_sent_while_a_packet_leaves_rides_in_it_and_asks_for_no_other() -> None:
+    woken, got = [], []
+    here, there = WithSound(Kept()), WithSound(Kept())
+    there.attach(lambda: None, got.append, lambda reason: None)
+    here.dress(speech())
+    here.carry(lambda: woken.append(1), lambda: here.send(b"just now", Delivery.DROPPABLE))
+    there.undress(here.dress(speech()))
+    assert got == [b"just now"]
+    assert woken == []
+
+
 def test_a_packet_that_is_none_goes_as_it_is_and_the_message_with_the_next() -> None:
     carrier = WithSound(Kept())
     carrier.carry(lambda: None)
