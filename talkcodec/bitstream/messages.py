@@ -147,6 +147,8 @@ class ReceiverReport:
     expected, lost: units in all since the start, modulo 2**32. jitter: 90 kHz ticks (RFC 3550, section 6.4.1).
     echo: wire time of the bundle that arrived last, hold_ms: the time since then. So the sender finds the round trip.
     exact, concealed, frozen: frames shown since the start, modulo 2**32.
+    queue_ms: how long packets of sound wait in queues on their way here; rate_bps: what of them arrived a second since
+    the report before, with headers. Both or neither.
     """
 
     highest_sequence: int
@@ -159,6 +161,8 @@ class ReceiverReport:
     exact: int = 0
     concealed: int = 0
     frozen: int = 0
+    queue_ms: int | None = None
+    rate_bps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,9 +352,10 @@ _PAYLOAD_BYTES = {Layer.MOTION: MAX_MOTION_BYTES, Layer.BASE: MAX_BASE_BYTES}
 
 
 def _report_fields(m: ReceiverReport) -> list[wire.Value]:
+    way = [] if m.queue_ms is None or m.rate_bps is None else [m.queue_ms, m.rate_bps]
     return [
         m.highest_sequence, m.received, m.expected, m.lost, m.jitter, m.echo, m.hold_ms, m.exact, m.concealed,
-        m.frozen,
+        m.frozen, *way,
     ]  # fmt: skip
 
 
@@ -366,6 +371,8 @@ def _report(f: list[wire.Value]) -> ReceiverReport:
         exact=wire.integer(f[7], 0, _U32, "exact"),
         concealed=wire.integer(f[8], 0, _U32, "concealed"),
         frozen=wire.integer(f[9], 0, _U32, "frozen"),
+        queue_ms=wire.integer(f[10], 0, _U32, "queue_ms") if len(f) > 11 else None,
+        rate_bps=wire.integer(f[11], 0, _U32, "rate_bps") if len(f) > 11 else None,
     )
 
 

@@ -28,6 +28,7 @@ from talkcodec.peer.sending import Cropper, SendingEnd
 from talkcodec.peer.sound import OutgoingSound, SoundConfig, SoundReceiver
 from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE, FEATURE_PEOPLE, FEATURE_READS_PADDING
 from talkcodec.session.budget import CallBudget
+from talkcodec.session.rate import FIRST_SHARE
 from talkcodec.session.voice_buffer import VoiceCounts
 from talkcodec.transport.boundary import Transport
 from talkcodec.transport.with_sound import WithSound
@@ -119,7 +120,7 @@ class Peer:
         self._aimed_bps = 1.0
         self._loss = (0.0, 0.0)  # and until when it is remembered
         if sends is not None and config.budget_kbps is not None:
-            self._budget, config = _within(config, config.budget_kbps, sends.sound)
+            self._budget, config = _within(config, config.budget_kbps, sends.sound, FIRST_SHARE)
         room = transport.largest_payload_bytes - _PIECE_ENVELOPE_BYTES
         self.config = replace(config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room)))
         self.connection = connection
@@ -279,6 +280,8 @@ class Peer:
         if self._receives is not None:
             self.same_clock = same_clock(theirs)
             link.receiving = ReceivingEnd(self._engine, theirs, self.config, self._show, same_clock=self.same_clock)
+            if self._sound_in is not None:
+                link.receiving.session.sound_way = self._sound_in.way
         if sends is not None:
             cost = link.transport.cost
             if sends.on_self is None:
@@ -292,7 +295,7 @@ class Peer:
             if self.carrier == "sound":
                 link.sending.session.ride(self.config.sound.frame_ms)
             if self._budget is not None:
-                link.sending.session.allot(self._allot)
+                link.sending.session.allot(self._allot, self._budget.bps)
         if self._sound_out is not None:
             self._sound_out.start(link.send)
         self._on_agreed()
@@ -357,10 +360,10 @@ class Peer:
         self._receives.on_sound(sound, due_s)
 
 
-def _within(config: PeerConfig, budget_kbps: float, sound: bool) -> tuple[CallBudget, PeerConfig]:
-    """The budget, and the settings with what follows from it."""
+def _within(config: PeerConfig, budget_kbps: float, sound: bool, share: float = 1.0) -> tuple[CallBudget, PeerConfig]:
+    """The budget, and the settings with what follows from it. share: what of it the network is known to carry."""
     budget = CallBudget(budget_kbps * 1000, sound, config.voice_bps, config.sound_frame_ms)
-    plan = budget.plan()
+    plan = budget.plan(share)
     sender = replace(config.sender, keyframe_bps=round(plan.keyframe_bps))
     voice = SoundConfig(plan.sound_bps, plan.frame_ms)
     return budget, replace(config, budget_kbps=budget_kbps, sound=voice, sender=sender)

@@ -21,6 +21,7 @@ from talkcodec.media import OPUS_RATE_HZ, OpusDecoder, OpusEncoder
 from talkcodec.media.concealment import Concealment
 from talkcodec.media.opus import HANDED_OVER_SAMPLES, LOOK_AHEAD_SAMPLES
 from talkcodec.media.sound import BLOCK_SAMPLES
+from talkcodec.session.sound_way import SoundWay
 from talkcodec.session.voice_buffer import VoiceBuffer, VoiceCounts, VoicePiece
 from talkcodec.types import PlayedSound, SoundArray
 
@@ -207,6 +208,7 @@ class SoundReceiver:
         """on_sound: called on the event loop with 20 ms each; what it raises goes to `failed`."""
         self._on_sound, self._failed = on_sound, failed
         self._buffer, self._decoder, self._concealment = VoiceBuffer(), OpusDecoder(), Concealment()
+        self.way = SoundWay()
         self._clock: SoundClock | None = None
         self._waiting: deque[tuple[int, SoundArray, float]] = deque(maxlen=100)
         self._loop = asyncio.get_running_loop()
@@ -225,7 +227,9 @@ class SoundReceiver:
 
     def packet(self, data: bytes, number: int, timestamp: int) -> None:
         """An RTP packet's payload, sequence number and timestamp."""
-        self._buffer.push(number, timestamp, data, time.monotonic() * 1000)
+        now_ms = time.monotonic() * 1000
+        self.way.packet(number, timestamp, len(data), now_ms)
+        self._buffer.push(number, timestamp, data, now_ms)
         self._play()
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Rate control: how many units a message, and how many motion frames a second, from receiver reports.
+"""Rate control: how many units a message, and how many motion frames a second.
 
 What counts is the wire, both ways: the transport says what it adds to a message and what comes back for one. Bundling
 divides that by the number of units and delays the first of them; halving the motion rate halves it and leaves the
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from talkcodec.errors import ConfigError
+from talkcodec.session.congestion import Congestion, Feedback
 from talkcodec.types import WireCost
 
-__all__ = ["Feedback", "RateConfig", "RateControl", "SendPlan"]
+__all__ = ["RateConfig", "RateControl", "SendPlan"]
 
 ENVELOPE_BYTES, EACH_BYTES = 8, 3
 """Of a bundle (docs/bitstream.md, section 8.3): once, and for each unit in it; times and numbers are short at first."""
@@ -20,13 +21,9 @@ ENVELOPE_BYTES, EACH_BYTES = 8, 3
 SOUND_PACKETS = (1, 2)
 SOUND_EVERY: tuple[int, ...] = (1, 2, 3, 5)
 """Where units ride with the sound: in how many of its packets there is one message, and how few frames are sent."""
-QUEUE_MS = 150.0
-JUDGED_UNITS, JUDGED_LOST = 60, 10
-"""Loss is judged when so many units were reported on, or so many of them lost: at 5 % at random, one report of eight
-units in twenty says 25 % or more."""
-
-LEAST_SHARE = 0.1
-"""Of the budget; a network that carries less carries no call."""
+LEAST_SHARE, FIRST_SHARE = 0.1, 0.6
+"""Of a call's budget: a network that carries less carries no call; and what a call begins with, until reports say that
+the network carries it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,36 +58,20 @@ class SendPlan:
     added_delay_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """What one receiver report says: share of units lost in [0, 1], and round-trip time if it could be measured;
-    units: how many the share is of."""
-
-    loss: float
-    rtt_ms: float | None
-    units: int = JUDGED_UNITS
-
-
 class RateControl:
-    """Chooses the SendPlan with the least added delay that keeps within the budget.
+    """Chooses the SendPlan with the least added delay that keeps within what the network carries of the budget.
 
-    Congestion is loss of more than 10 %, of enough units to tell, or a round trip 150 ms above the smallest seen, twice
-    in a row, or more than twice as much once: the share of the budget falls by 30 %. It climbs back by 5 % with each
-    report with less than 2 % loss. packet_ms: may be set where units ride in packets of sound that leave so often: what
-    waits for a packet, or for every second one, is one message then, and a round trip varies by two packets without
-    any queue.
+    packet_ms: may be set where units ride in packets of sound that leave so often: what waits for a packet, or for
+    every second one, is one message then, and a round trip varies by two packets without any queue.
     """
 
     def __init__(self, config: RateConfig, capture_fps: float, cost: WireCost) -> None:
         self._config, self._cost, self._fps = config, cost, capture_fps
-        self._least = config.floor_bps / config.budget_bps
+        self._congestion = Congestion(config.floor_bps / config.budget_bps)
+        self._total_bps: float = config.budget_bps
         self._allot: Callable[[float], float] = lambda share: share * config.budget_bps
-        self.share = 1.0
         self.packet_ms = 0.0
         self._unit_bytes = 14.0
-        self._smallest_rtt_ms: float | None = None
-        self._judged_units, self._judged_lost = 0, 0.0
-        self._bad_losses = self._bad_queues = 0  # in a row
         self.rtt_ms: float | None = None
         self.loss = 0.0
         self.plan = self._choose()
@@ -100,10 +81,16 @@ class RateControl:
         """Present budget, lowered by congestion."""
         return self._allot(self.share)
 
-    def allot(self, allot: Callable[[float], float]) -> None:
-        """Somebody else shares out the whole call's budget: what a share of it leaves for motion, in bit/s. Asked at
-        each report."""
-        self._allot, self._least = allot, LEAST_SHARE
+    @property
+    def share(self) -> float:
+        """What the network carries of the budget, as far as is known."""
+        return self._congestion.share
+
+    def allot(self, allot: Callable[[float], float], total_bps: float) -> None:
+        """Somebody else shares out the whole call's budget of `total_bps`: what a share of it leaves for motion, in
+        bit/s. Asked at each report. The call begins with less, and a way that carries less is not flooded."""
+        self._allot, self._total_bps = allot, total_bps
+        self._congestion = Congestion(LEAST_SHARE, FIRST_SHARE)
         self.plan = self._choose()
 
     def unit_sent(self, unit_bytes: int) -> None:
@@ -115,33 +102,9 @@ class RateControl:
         self.loss += (feedback.loss - self.loss) / 4
         if feedback.rtt_ms is not None:
             self.rtt_ms = feedback.rtt_ms
-            smallest = self._smallest_rtt_ms
-            self._smallest_rtt_ms = feedback.rtt_ms if smallest is None else min(smallest * 1.01, feedback.rtt_ms)
-        queued_ms = 0.0
-        if feedback.rtt_ms is not None and self._smallest_rtt_ms is not None:
-            queued_ms = feedback.rtt_ms - self._smallest_rtt_ms - 2 * self.packet_ms
-        self._bad_queues = self._bad_queues + 1 if queued_ms > QUEUE_MS else 0
-        loss = self._judge(feedback)
-        if loss is not None:
-            self._bad_losses = self._bad_losses + 1 if loss > 0.1 else 0
-        lossy = loss is not None and (self._bad_losses >= 2 or loss > 0.25)
-        if lossy or self._bad_queues >= 2 or queued_ms > 2 * QUEUE_MS:
-            self.share = max(self._least, 0.7 * self.share)
-            self._bad_losses = self._bad_queues = 0
-        elif feedback.loss < 0.02 and queued_ms <= QUEUE_MS:
-            self.share = min(1.0, 1.05 * self.share)
+        self._congestion.heard(feedback, self._total_bps, 2 * self.packet_ms)
         self.plan = self._choose()
         return self.plan
-
-    def _judge(self, feedback: Feedback) -> float | None:
-        """Share of units lost since it was judged last; None while that is too few to tell."""
-        self._judged_units += feedback.units
-        self._judged_lost += feedback.loss * feedback.units
-        if self._judged_units < JUDGED_UNITS and self._judged_lost < JUDGED_LOST:
-            return None
-        loss = self._judged_lost / self._judged_units
-        self._judged_units, self._judged_lost = 0, 0.0
-        return loss
 
     def _choose(self) -> SendPlan:
         config, budget_bps = self._config, self.budget_bps  # whoever shares it out may set packet_ms

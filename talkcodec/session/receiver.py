@@ -26,6 +26,7 @@ from talkcodec.session.fragments import BundleAssembler, KeyframeAssembler
 from talkcodec.session.jitter_buffer import JitterBuffer, PlayedFrames, PlayoutConfig, Shown, TimedUnit
 from talkcodec.session.limits import Limits
 from talkcodec.session.outgoing import Outgoing
+from talkcodec.session.sound_way import SoundWay
 from talkcodec.types import Delivery, Drive
 
 __all__ = ["Receiver", "ReceiverConfig", "ReceiverCounts"]
@@ -41,7 +42,8 @@ _REPORT_BITS = 65  # the highest unit and the 64 before it
 class ReceiverConfig:
     """report_ms: time between receiver reports while units arrive, a report and its acknowledgement costing as much as
     five units; early_report_ms: the first ones come faster, so that prediction starts; loss_report_ms: while units are
-    lost, so that rate control hears of it. request_gap_ms: shortest time between two keyframe requests; stall_ms: no
+    lost, so that rate control hears of it; queue_report_ms: while sound waits in a queue of queue_report_from_ms or
+    more, which must shrink within a second. request_gap_ms: shortest time between two keyframe requests; stall_ms: no
     reference for this long after the handshake asks for one. base_gap_ms: a base picture that is missing may be on its
     way for so long; base_request_ms: then a fresh start is asked for, and again after this time."""
 
@@ -49,6 +51,8 @@ class ReceiverConfig:
     loss_report_ms: float = 1500.0
     early_report_ms: float = 250.0
     early_reports: int = 2
+    queue_report_from_ms: float = 20.0
+    queue_report_ms: float = 400.0
     request_gap_ms: float = 1000.0
     stall_ms: float = 4000.0
     base_gap_ms: float = 40.0
@@ -105,6 +109,8 @@ class Receiver(Generic[T]):
         self._bases: deque[NumberedUnit] = deque()
         self._base_requested_ms: float | None = None
         self._base_requests = 0
+        self.sound_way: SoundWay | None = None
+        """Of the sound that comes beside the units; may be set, and reports say then what it knows."""
         self._outbox: deque[Outgoing] = deque()
         self._last_bundle: tuple[int, int, float] | None = None  # wire time, 90 kHz timestamp, arrival
         self._last_report_ms: float | None = None
@@ -296,6 +302,9 @@ class Receiver(Generic[T]):
             interval = self._config.early_report_ms
         elif self._arrivals.lost_total > self._reported_lost:
             interval = min(interval, self._config.loss_report_ms)
+        queue_ms = None if self.sound_way is None else self.sound_way.queue_ms(now_ms)
+        if queue_ms is not None and queue_ms > self._config.queue_report_from_ms:
+            interval = min(interval, self._config.queue_report_ms)
         return self._last_report_ms is None or now_ms - self._last_report_ms >= interval
 
     def _report(self, now_ms: float) -> ReceiverReport:
@@ -307,6 +316,9 @@ class Receiver(Generic[T]):
         self._reported_lost = self._arrivals.lost_total
         self._reports += 1
         played = self._jitter_buffer.counts
+        queue_ms = rate_bps = None
+        if self.sound_way is not None:
+            queue_ms, rate_bps = self.sound_way.queue_ms(now_ms), self.sound_way.take_rate_bps(now_ms)
         return ReceiverReport(
             highest_sequence=summary.highest_sequence,
             received=summary.bitmap >> 1,
@@ -318,6 +330,8 @@ class Receiver(Generic[T]):
             exact=played.exact & _U32,
             concealed=played.concealed & _U32,
             frozen=played.frozen & _U32,
+            queue_ms=None if queue_ms is None else min(_U32, round(queue_ms)),
+            rate_bps=None if rate_bps is None else min(_U32, round(rate_bps)),
         )
 
     def next_wakeup_ms(self, now_ms: float) -> float:

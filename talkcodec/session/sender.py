@@ -19,11 +19,12 @@ from talkcodec.clock import CLOCK_HZ, seq16_add, time32_diff
 from talkcodec.coding import AccessUnit, HeldReferences, UnitWriter
 from talkcodec.errors import ConfigError
 from talkcodec.session.base_chain import BaseChain
+from talkcodec.session.congestion import Feedback
 from talkcodec.session.fragments import KeyframeTransfer, split_bundle
 from talkcodec.session.limits import Limits
 from talkcodec.session.outgoing import Outgoing
 from talkcodec.session.packer import Packer
-from talkcodec.session.rate import Feedback, RateConfig, RateControl, SendPlan
+from talkcodec.session.rate import RateConfig, RateControl, SendPlan
 from talkcodec.types import Delivery, WireCost
 
 __all__ = ["Sender", "SenderConfig", "SenderCounts"]
@@ -145,9 +146,9 @@ class Sender:
         """What share of the budget the network carries at present."""
         return self._rate.share
 
-    def allot(self, allot: Callable[[float], float]) -> None:
+    def allot(self, allot: Callable[[float], float], total_bps: float) -> None:
         """As RateControl.allot."""
-        self._rate.allot(allot)
+        self._rate.allot(allot, total_bps)
 
     @property
     def counts(self) -> SenderCounts:
@@ -216,7 +217,8 @@ class Sender:
             return
         sent_ms = self._sent_at.get(report.echo)
         rtt_ms = None if sent_ms is None else max(0.0, now_ms - sent_ms - report.hold_ms)
-        self._rate.feedback(Feedback(min(1.0, new_lost / new_expected), rtt_ms, new_expected))
+        loss = min(1.0, new_lost / new_expected)
+        self._rate.feedback(Feedback(loss, rtt_ms, new_expected, report.queue_ms, report.rate_bps))
 
     def poll(
         self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int, leaving: bool = False

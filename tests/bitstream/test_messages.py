@@ -49,6 +49,8 @@ def test_every_legal_message_comes_back(message):
 def test_fields_of_a_newer_version_are_skipped(message, more):
     if isinstance(message, MotionBundle):
         return  # the one message without optional fields
+    if isinstance(message, ReceiverReport) and message.queue_ms is None:
+        message = replace(message, queue_ms=0, rate_bps=0)  # the first two that stand behind are known
     assert parse(msgpack.packb([*msgpack.unpackb(serialize(message)), *more])) == message
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from talkcodec.errors import ConfigError
 from talkcodec.session.budget import BESIDE_BPS, LEAST_PICTURE_BPS, CallBudget
-from talkcodec.session.rate import Feedback, RateConfig, RateControl
+from talkcodec.session.congestion import QUEUE_MS, Congestion, Feedback
+from talkcodec.session.rate import FIRST_SHARE, RateConfig, RateControl
 from talkcodec.types import WireCost
 
 CARRIED = WireCost(message_overhead_bytes=4)
@@ -62,8 +63,9 @@ def test_a_queue_takes_the_share_down_at_once_and_it_climbs_back() -> None:
         asked.append(share)
         return budget.plan(share).picture_bps
 
-    rate.allot(allot)
-    for _ in range(5):
+    rate.allot(allot, 20_000)
+    assert rate.share == FIRST_SHARE
+    for _ in range(6):
         rate.feedback(Feedback(0.0, 80.0))
     assert rate.share == 1.0
     rate.feedback(Feedback(0.0, 480.0))
@@ -71,7 +73,7 @@ def test_a_queue_takes_the_share_down_at_once_and_it_climbs_back() -> None:
     for _ in range(20):
         rate.feedback(Feedback(0.0, 900.0))
     assert rate.share == pytest.approx(0.1)
-    for _ in range(60):
+    for _ in range(100):
         rate.feedback(Feedback(0.0, 80.0))
     assert rate.share == 1.0
     assert asked[-1] == 1.0
@@ -80,7 +82,7 @@ def test_a_queue_takes_the_share_down_at_once_and_it_climbs_back() -> None:
 @pytest.mark.parametrize("rtt_ms", [600.0, 80.0])
 def test_distance_jitter_and_random_loss_are_no_congestion(rtt_ms: float) -> None:
     rate = RateControl(RateConfig(), 25.0, CARRIED)
-    rate.allot(lambda share: CallBudget(20_000).plan(share).picture_bps)
+    rate.allot(lambda share: CallBudget(20_000).plan(share).picture_bps, 20_000)
     for number in range(100):
         rate.feedback(Feedback(0.05 if number % 3 == 0 else 0.0, rtt_ms + 30.0 * (number % 2)))
     assert rate.share == 1.0
@@ -121,14 +123,14 @@ def test_what_waits_for_a_packet_of_sound_is_one_message() -> None:
     rate = RateControl(RateConfig(), 25.0, CARRIED)
     rate.packet_ms = 120.0
     every_frame = 8000 / 120 * (4 + 8 + 3 * (3 + 14))
-    rate.allot(lambda share: every_frame + 1)
+    rate.allot(lambda share: every_frame + 1, 20_000)
     assert (rate.plan.bundle, rate.plan.every, rate.plan.added_delay_ms) == (3, 1, 0)
     assert rate.plan.wire_bps == pytest.approx(every_frame)
-    rate.allot(lambda share: every_frame - 1)
+    rate.allot(lambda share: every_frame - 1, 20_000)
     assert (rate.plan.bundle, rate.plan.every) == (1, 2), "three frames in two packets"
-    rate.allot(lambda share: 1_550)
+    rate.allot(lambda share: 1_550, 20_000)
     assert (rate.plan.bundle, rate.plan.every) == (2, 3), "a message in every second packet"
-    rate.allot(lambda share: 100)
+    rate.allot(lambda share: 100, 20_000)
     assert (rate.plan.every, rate.plan.wire_bps < 1_200) == (5, True), "no less can be had"
 
 
@@ -137,3 +139,55 @@ def test_a_carrier_with_headers_of_its_own_leaves_less_for_the_picture() -> None
     assert riding == CallBudget(20_000).plan()
     assert channel.coded_bps == 1000, "so little that the ladder takes motion, whose messages hold several units"
     assert CallBudget(60_000).plan(message_bytes=139.5).coded_bps > 11_000
+
+
+class Narrow:
+    """A way of `carries_bps` in virtual time: what is sent beyond waits, and reports say so."""
+
+    def __init__(self, carries_bps: float, budget_bps: float = 20_000, report_s: float = 0.4) -> None:
+        self.carries_bps, self.budget_bps, self.report_s = carries_bps, budget_bps, report_s
+        self.queue_s = 0.0
+        self.congestion = Congestion(0.1, FIRST_SHARE)
+
+    def run(self, seconds: float, floor_bps: float = 0.0) -> list[tuple[float, float]]:
+        """Queue in milliseconds and share at each report."""
+        out = []
+        for _ in range(round(seconds / self.report_s)):
+            sent_bps = max(floor_bps, self.congestion.share * self.budget_bps)
+            before_s, full = self.queue_s, sent_bps / self.carries_bps - 1
+            self.queue_s = max(0.0, before_s + full * self.report_s)
+            arrived_bps = self.carries_bps if self.queue_s > 0 else sent_bps
+            feedback = Feedback(0.0, 80.0, 10, self.queue_s * 1000, arrived_bps)
+            self.congestion.heard(feedback, self.budget_bps, 0.0)
+            out.append((self.queue_s * 1000, self.congestion.share))
+        return out
+
+
+@pytest.mark.parametrize("carries_bps", [12_000, 16_000, 19_000, 30_000])
+def test_a_narrow_way_is_found_from_below_and_its_queue_stays_short(carries_bps: float) -> None:
+    way = Narrow(carries_bps)
+    course = way.run(120)
+    assert max(queue_ms for queue_ms, _ in course) < 250
+    assert sum(queue_ms for queue_ms, _ in course) / len(course) < QUEUE_MS
+    late = [share * 20_000 for _, share in course[len(course) // 2 :]]
+    assert sum(late) / len(late) > 0.85 * min(20_000, carries_bps)
+
+
+def test_a_way_that_becomes_narrow_is_met_within_a_second_and_the_queue_drains() -> None:
+    way = Narrow(100_000)
+    assert way.run(10)[-1][1] == 1.0
+    way.carries_bps = 12_000
+    course = way.run(1.0)
+    assert course[-1][1] * 20_000 < 12_000
+    assert way.run(4.0)[-1][0] < QUEUE_MS
+    way.carries_bps = 100_000
+    assert way.run(120)[-1][1] == 1.0, "what was learned of it is forgotten"
+
+
+def test_loss_in_one_burst_is_no_congestion_where_the_sound_knows_of_no_queue() -> None:
+    congestion = Congestion(0.1)
+    congestion.heard(Feedback(0.8, 80.0, 14, 5.0, 18_000), 20_000, 0.0)
+    assert congestion.share == 1.0
+    for _ in range(3):
+        congestion.heard(Feedback(0.3, 80.0, 70, 5.0, 12_000), 20_000, 0.0)
+    assert congestion.share < 0.8, "a way that drops what is too much has no queue"

@@ -248,7 +248,7 @@ def test_units_that_ride_wait_for_the_packet_and_share_its_message() -> None:
     sender.poll(0.0, 0, 0)
     sender.receive(KeyframeAck(0), 1.0)
     sender.ride(120.0)
-    sender.allot(lambda share: 20_000)
+    sender.allot(lambda share: 20_000, 30_000)
     for packet in range(5):
         for frame in range(3):
             now_ms = 120.0 * packet + 40 * frame
