@@ -47,7 +47,8 @@ def _scene_ends(pictures: Sequence[CroppedPicture]) -> list[int]:
 
     What changes at once within _SHORTEST_SCENE pictures belongs to what follows.
     """
-    ends, last = [], None
+    ends: list[int] = []
+    last = None
     for number, cut in enumerate(pictures):
         cells = thumbnail(cut.picture)
         if last is not None:
