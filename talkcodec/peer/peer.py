@@ -360,10 +360,8 @@ class Peer:
         self._receives.on_sound(sound, due_s)
 
 
-def _within(
-    config: PeerConfig, budget_kbps: float, sound: bool, share: float = 1.0
-) -> tuple[CallBudget, PeerConfig]:
-    """The budget, and the settings with what follows from it. share: of the budget, as far as is known to be carried."""
+def _within(config: PeerConfig, budget_kbps: float, sound: bool, share: float = 1.0) -> tuple[CallBudget, PeerConfig]:
+    """The budget, and the settings with what follows from it. share: what of it the network is known to carry."""
     budget = CallBudget(budget_kbps * 1000, sound, config.voice_bps, config.sound_frame_ms)
     plan = budget.plan(share)
     sender = replace(config.sender, keyframe_bps=round(plan.keyframe_bps))
