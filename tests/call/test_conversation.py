@@ -60,7 +60,7 @@ async def test_another_budget_holds_at_once_and_in_the_next_call(tmp_path: Path)
         assert call.peer.sound_sent == (0, 120)
         least_bps = call.peer.aimed_bps
         host.conversation.spend(80.0)
-        assert call.peer.sound_sent == (0, 20)
+        assert call.peer.sound_sent == (0, 40), "as 48 kbit/s has it, with which a budget of 80 begins"
         assert call.peer.aimed_bps is not None
         assert least_bps is not None
         assert call.peer.aimed_bps > 5 * least_bps
