@@ -177,6 +177,7 @@ async def test_two_people_call_each_other(clip: Path) -> None:
                 await tab.click("#again")
             for tab in tabs:
                 await until(tab, "['talking', 'bad-network'].includes(document.body.dataset.phase)")
+                assert await tab.js("document.body.dataset.place") == "call"
             assert ann.errors == bob.errors == []
 
 
