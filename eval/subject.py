@@ -202,7 +202,7 @@ class _Sent:
         self._keyframe_bytes += len(data)
         transfer = KeyframeTransfer(Limits())
         transfer.offer(unit.keyframe.reference_id, data, now_ms)
-        while (piece := transfer.next_piece()) is not None:
+        while (piece := transfer.next_piece(0.0)) is not None:
             self._up.append(len(serialize(piece)))
         keyframe = self._reader.keyframe(data)
         self._decoder.hold(keyframe)

@@ -83,7 +83,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class KeyframePiece:
-    """Part `index` of `count` of a serialized KeyframeUnit; every piece but the last is 1100 bytes long."""
+    """Part `index` of `count` of a serialized KeyframeUnit, of 1 to 1100 bytes."""
 
     reference_id: int
     index: int
@@ -147,8 +147,8 @@ class ReceiverReport:
     expected, lost: units in all since the start, modulo 2**32. jitter: 90 kHz ticks (RFC 3550, section 6.4.1).
     echo: wire time of the bundle that arrived last, hold_ms: the time since then. So the sender finds the round trip.
     exact, concealed, frozen: frames shown since the start, modulo 2**32.
-    queue_ms: how long packets of sound wait in queues on their way here; rate_bps: what of them arrived a second since
-    the report before, with headers. Both or neither.
+    queue_ms: how long packets of sound wait in queues on their way here; rate_bps: what of them the way carried a
+    second since the report before, with headers, where they came close behind one another, else 0. Both or neither.
     """
 
     highest_sequence: int
@@ -280,10 +280,8 @@ def _extra(pair: wire.Value) -> tuple[str, int | str | bytes]:
 def _piece(f: list[wire.Value]) -> KeyframePiece:
     count = wire.integer(f[2], 1, MAX_PIECES, "count")
     index = wire.integer(f[1], 0, count - 1, "index")
-    whole = MAX_PIECE_BYTES if index < count - 1 else 1
-    return KeyframePiece(
-        wire.integer(f[0], 0, _U8, "reference_id"), index, count, wire.binary(f[3], whole, MAX_PIECE_BYTES, "data")
-    )
+    data = wire.binary(f[3], 1, MAX_PIECE_BYTES, "data")
+    return KeyframePiece(wire.integer(f[0], 0, _U8, "reference_id"), index, count, data)
 
 
 _MOTION_BUNDLE = 4

@@ -26,9 +26,16 @@ from talkcodec.peer.receiving import ReceivingEnd
 from talkcodec.peer.selfview import MirroredEnd
 from talkcodec.peer.sending import Cropper, SendingEnd
 from talkcodec.peer.sound import OutgoingSound, SoundConfig, SoundReceiver
-from talkcodec.session import FEATURE_AUDIO, FEATURE_BASE, FEATURE_PEOPLE, FEATURE_READS_PADDING
+from talkcodec.session import (
+    FEATURE_AUDIO,
+    FEATURE_BASE,
+    FEATURE_PEOPLE,
+    FEATURE_READS_PADDING,
+    FEATURE_SHORT_PIECES,
+)
 from talkcodec.session.budget import CallBudget
 from talkcodec.session.rate import FIRST_SHARE
+from talkcodec.session.sender import FIRST_KEYFRAME_PACE
 from talkcodec.session.voice_buffer import VoiceCounts
 from talkcodec.transport.boundary import Transport
 from talkcodec.transport.with_sound import WithSound
@@ -142,7 +149,7 @@ class Peer:
 
     def _hello(self, creator: str) -> Hello:
         hello = hello_for(self._engine, self.config.encoder, creator=creator)
-        features = 0 if self._receives is None else FEATURE_BASE
+        features = 0 if self._receives is None else FEATURE_BASE | FEATURE_SHORT_PIECES
         if self._receives is not None and self._carrier is not None:
             features |= FEATURE_READS_PADDING
         if self._on_person is not None:
@@ -237,7 +244,6 @@ class Peer:
             return
         self._budget, self.config = _within(self.config, budget_kbps, self._sends.sound)
         if self.sending is not None:
-            self.sending.session.keyframe_bps = self.config.sender.keyframe_bps
             self.sending.session.allot(self._allot, self._budget.bps)
 
     @property
@@ -325,12 +331,19 @@ class Peer:
         if sending is not None:
             if self.carrier == "sound":
                 sending.session.ride(plan.frame_ms)
-            sending.session.repeat = plan.repeat
+            sending.session.repeat, sending.session.keyframe_bps = plan.repeat, plan.keyframe_bps
+            if self._takes_short_pieces:
+                sending.session.piece_bytes = plan.piece_bytes
             if abs(plan.coded_bps / self._aimed_bps - 1) > AIM_STEP:
                 self._aimed_bps = plan.coded_bps
                 wished_bps = self.config.bitrate_bps or float("inf")
                 sending.aim(min(wished_bps, plan.coded_bps), self.config.rung)
         return plan.picture_bps
+
+    @property
+    def _takes_short_pieces(self) -> bool:
+        theirs = self.link.peer_hello
+        return theirs is not None and bool(theirs.features & FEATURE_SHORT_PIECES)
 
     def _remembered_loss(self, sending: SendingEnd) -> float:
         """The worst of the last half minute: units that are sent twice hide the loss for which they are."""
@@ -364,6 +377,6 @@ def _within(config: PeerConfig, budget_kbps: float, sound: bool) -> tuple[CallBu
     """The budget, and the settings that follow from as much of it as a call begins with."""
     budget = CallBudget(budget_kbps * 1000, sound, config.voice_bps, config.sound_frame_ms)
     plan = budget.plan(FIRST_SHARE)
-    sender = replace(config.sender, keyframe_bps=round(plan.keyframe_bps))
+    sender = replace(config.sender, keyframe_bps=round(budget.bps / FIRST_KEYFRAME_PACE))  # others as plans say
     voice = SoundConfig(plan.sound_bps, plan.frame_ms)
     return budget, replace(config, budget_kbps=budget_kbps, sound=voice, sender=sender)

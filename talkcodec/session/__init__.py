@@ -4,7 +4,14 @@ No I/O and no clock: messages and times go in, messages and frames to show come 
 """
 
 from talkcodec.session.base_order import NumberedUnit
-from talkcodec.session.handshake import FEATURE_AUDIO, FEATURE_BASE, FEATURE_PEOPLE, FEATURE_READS_PADDING, bye_for
+from talkcodec.session.handshake import (
+    FEATURE_AUDIO,
+    FEATURE_BASE,
+    FEATURE_PEOPLE,
+    FEATURE_READS_PADDING,
+    FEATURE_SHORT_PIECES,
+    bye_for,
+)
 from talkcodec.session.jitter_buffer import PlayedFrames, PlayoutConfig, Shown
 from talkcodec.session.limits import Limits
 from talkcodec.session.load import LoadControl
@@ -18,6 +25,7 @@ __all__ = [
     "FEATURE_BASE",
     "FEATURE_PEOPLE",
     "FEATURE_READS_PADDING",
+    "FEATURE_SHORT_PIECES",
     "Limits",
     "LoadControl",
     "NumberedUnit",

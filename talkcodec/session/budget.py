@@ -26,6 +26,12 @@ LOSSY, REPEAT_FROM_BPS, REPEATED_SHARE = 0.02, 4_000, 0.85
 
 LEAST_CODED_BPS = 1_000
 
+KEYFRAME_PACE, LEAST_KEYFRAME_BPS = 0.4, 500.0
+"""Of what the picture may take; keyframes come so seldom that it is 0.15 on average."""
+
+PIECE_S, SHORTEST_PIECE, LONGEST_PIECE = 0.1, 150, 1100
+"""How long a piece of a keyframe keeps a way of the call's rate busy; in bytes, each with a hundred around it."""
+
 FREE_BYTES, LEAST_BASE_FPS = 6, 8.34
 """Around a message within CODED_SHARE; base pictures a second where they are fewest, each a message."""
 
@@ -44,7 +50,8 @@ SOUNDS = (
 class CallPlan:
     """sound_bps of the voice in packets of frame_ms; sound_wire_bps: what that is on the wire; picture_bps: for units
     and what is around them; coded_bps: what the encoder is to aim at, keyframes included; repeat: each unit is sent
-    once more with the next; keyframe_bps: the pace of keyframes, which displace units while they cross."""
+    once more with the next; keyframe_bps: the pace of keyframes, beside units while they cross; piece_bytes: of their
+    pieces, for which sound waits."""
 
     sound_bps: int
     frame_ms: int
@@ -53,6 +60,7 @@ class CallPlan:
     coded_bps: float
     repeat: bool
     keyframe_bps: float
+    piece_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +89,6 @@ class CallBudget:
         headers_bps = max(0.0, message_bytes - FREE_BYTES) * 8 * LEAST_BASE_FPS
         coded_bps = CODED_SHARE * picture_bps / (1 + REPEATED_SHARE * repeat) - headers_bps
         coded_bps = max(LEAST_CODED_BPS, coded_bps)
-        return CallPlan(voice_bps, frame_ms, sound_bps, picture_bps, coded_bps, repeat, max(2_000.0, picture_bps))
+        keyframe_bps = max(LEAST_KEYFRAME_BPS, KEYFRAME_PACE * picture_bps)
+        piece_bytes = round(min(LONGEST_PIECE, max(SHORTEST_PIECE, PIECE_S * bps / 8)))
+        return CallPlan(voice_bps, frame_ms, sound_bps, picture_bps, coded_bps, repeat, keyframe_bps, piece_bytes)

@@ -24,8 +24,8 @@ CAREFUL_REPORTS = 25
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """What one receiver report says: share of units lost in [0, 1], and round-trip time if it could be measured;
-    units: how many the share is of. queue_ms: what packets of sound wait on their way, and rate_bps: what of them
-    arrived a second; None where no sound comes there."""
+    units: how many the share is of. queue_ms: what packets of sound wait on their way, and rate_bps: what
+    the way carried a second while they did; None where no sound comes there."""
 
     loss: float
     rtt_ms: float | None
@@ -35,8 +35,8 @@ class Feedback:
 
 
 class Congestion:
-    """`share` of the budget. While packets of sound wait in a queue, what arrives of them is what the way carries: the
-    share goes at once to less than that, so that the queue drains within two seconds. Where no sound tells, a queue is
+    """`share` of the budget. While packets of sound wait in a queue, reports say what the way carries: the share
+    goes at once to less than that, so that the queue drains within two seconds. Where no sound tells, a queue is
     a round trip that is long twice in a row, or very long once, and the share falls by 30 %; so it does where loss is
     above 10 %, of enough units to tell, twice in a row, or more than 25 % once and no word of a queue.
 
@@ -54,7 +54,7 @@ class Congestion:
 
     def heard(self, feedback: Feedback, budget_bps: float, slack_ms: float) -> None:
         """A report. budget_bps: what the share is of. slack_ms: a round trip varies by so much without any queue."""
-        queued_ms = self._queued_ms(feedback, slack_ms)
+        queued_ms = self._queued_ms(feedback, slack_ms)  # a report that says of no queue may itself wait in one
         loss = self._judge(feedback)
         if loss is not None:
             self._bad_losses = self._bad_losses + 1 if loss > 0.1 else 0
@@ -62,9 +62,9 @@ class Congestion:
         if feedback.queue_ms is not None and feedback.queue_ms > QUEUE_MS and feedback.rate_bps:
             drain = min(0.9, max(0.6, 0.95 - feedback.queue_ms / 2000))
             self._fall_to(min(self.share, drain * feedback.rate_bps / budget_bps))
-        elif lossy or self._bad_queues >= 2 or queued_ms > 2 * ROUND_TRIP_MS:
+        elif lossy or (feedback.queue_ms is None and (self._bad_queues >= 2 or queued_ms > 2 * ROUND_TRIP_MS)):
             self._fall_to(FALL * self.share)
-        elif feedback.loss < 0.02 and max(queued_ms - ROUND_TRIP_MS, (feedback.queue_ms or 0.0) - QUEUE_MS / 2) <= 0:
+        elif feedback.loss < 0.02 and queued_ms <= ROUND_TRIP_MS and (feedback.queue_ms or 0.0) <= QUEUE_MS / 2:
             self._good += 1
             if self._good >= CAREFUL_REPORTS:
                 self._careful_from = float("inf")
@@ -76,13 +76,11 @@ class Congestion:
         self._bad_losses = self._bad_queues = 0
 
     def _queued_ms(self, feedback: Feedback, slack_ms: float) -> float:
-        """What the round trip alone says of a queue; nothing where the sound says more."""
+        """What the round trip says of a queue."""
         if feedback.rtt_ms is None:
             return 0.0
         smallest = self._smallest_rtt_ms
         self._smallest_rtt_ms = feedback.rtt_ms if smallest is None else min(smallest * 1.01, feedback.rtt_ms)
-        if feedback.queue_ms is not None:
-            return 0.0
         queued_ms = feedback.rtt_ms - self._smallest_rtt_ms - slack_ms
         self._bad_queues = self._bad_queues + 1 if queued_ms > ROUND_TRIP_MS else 0
         return queued_ms

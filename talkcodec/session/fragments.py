@@ -3,6 +3,7 @@
 from collections import OrderedDict, deque
 
 from talkcodec.bitstream import BundlePiece, KeyframePiece, MotionBundle, parse, serialize
+from talkcodec.bitstream.messages import MAX_PIECES
 from talkcodec.errors import BitstreamError, UsageError
 from talkcodec.session.limits import Limits
 
@@ -19,7 +20,7 @@ class KeyframeTransfer:
         self._limits = limits
         self._pieces: deque[KeyframePiece] = deque()
         self._waiting: int | None = None
-        self._started_ms = 0.0
+        self._left_ms = 0.0
 
     @property
     def outstanding(self) -> int | None:
@@ -32,24 +33,28 @@ class KeyframeTransfer:
         return len(self._pieces)
 
     def age_ms(self, now_ms: float) -> float:
-        """Time since the outstanding keyframe was offered; 0 when there is none."""
-        return now_ms - self._started_ms if self._waiting is not None else 0.0
+        """Time since the last piece of the outstanding keyframe left, or the latest yet; 0 when there is none."""
+        return now_ms - self._left_ms if self._waiting is not None else 0.0
 
-    def offer(self, reference_id: int, data: bytes, now_ms: float) -> None:
-        """Send this keyframe; pieces of an older one that have not left are dropped. Raises UsageError over the cap."""
+    def offer(self, reference_id: int, data: bytes, now_ms: float, piece_bytes: int | None = None) -> None:
+        """Send this keyframe, in pieces of this length, None for the longest; pieces of an older one that have not left
+        are dropped. Raises UsageError over the cap."""
         limit = self._limits.keyframe_bytes
         if not 0 < len(data) <= limit:
             raise UsageError(f"keyframe has {len(data)} bytes, expected 1 to {limit}; lower the keyframe quality")
-        size = self._limits.piece_bytes
+        size = min(self._limits.piece_bytes, max(piece_bytes or self._limits.piece_bytes, -(-len(data) // MAX_PIECES)))
         count = -(-len(data) // size)
         self._pieces = deque(
             KeyframePiece(reference_id, i, count, data[i * size : (i + 1) * size]) for i in range(count)
         )
-        self._waiting, self._started_ms = reference_id, now_ms
+        self._waiting, self._left_ms = reference_id, now_ms
 
-    def next_piece(self) -> KeyframePiece | None:
+    def next_piece(self, now_ms: float) -> KeyframePiece | None:
         """The next piece to send, None when there is none."""
-        return self._pieces.popleft() if self._pieces else None
+        if not self._pieces:
+            return None
+        self._left_ms = now_ms
+        return self._pieces.popleft()
 
     def acknowledge(self, reference_id: int) -> bool:
         """The peer holds `reference_id`; True when that was the outstanding one."""
@@ -77,19 +82,18 @@ class KeyframeAssembler:
         A piece that disagrees with the others on the count starts the keyframe anew: its id was used again.
         Raises BitstreamError for a keyframe over the cap.
         """
-        if piece.count * self._limits.piece_bytes >= self._limits.keyframe_bytes + self._limits.piece_bytes:
-            raise BitstreamError(
-                f"keyframe {piece.reference_id} has {piece.count} pieces, more than {self._limits.keyframe_bytes} bytes"
-            )
         count, parts = self._open.pop(piece.reference_id, (piece.count, {}))
         if count != piece.count or parts.get(piece.index, piece.data) != piece.data:
             parts = {}
         parts[piece.index] = piece.data
+        size = sum(map(len, parts.values()))
+        if size > self._limits.keyframe_bytes:
+            raise BitstreamError(
+                f"keyframe {piece.reference_id} has {size} bytes in {len(parts)} of its {piece.count} pieces, "
+                f"expected at most {self._limits.keyframe_bytes}"
+            )
         if len(parts) == piece.count:
-            data = b"".join(parts[index] for index in range(piece.count))
-            if len(data) > self._limits.keyframe_bytes:
-                raise BitstreamError(f"keyframe {piece.reference_id} has {len(data)} bytes, over the cap")
-            return data
+            return b"".join(parts[index] for index in range(piece.count))
         self._open[piece.reference_id] = (piece.count, parts)
         while len(self._open) > self._limits.assemblies:
             self._open.popitem(last=False)

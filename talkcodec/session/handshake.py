@@ -3,7 +3,14 @@
 from talkcodec.bitstream import Bye
 from talkcodec.errors import MismatchError
 
-__all__ = ["FEATURE_AUDIO", "FEATURE_BASE", "FEATURE_PEOPLE", "FEATURE_READS_PADDING", "bye_for"]
+__all__ = [
+    "FEATURE_AUDIO",
+    "FEATURE_BASE",
+    "FEATURE_PEOPLE",
+    "FEATURE_READS_PADDING",
+    "FEATURE_SHORT_PIECES",
+    "bye_for",
+]
 
 FEATURE_AUDIO = 1
 """Bit of Hello.features: the sender of this Hello also sends an Opus track."""
@@ -16,6 +23,9 @@ FEATURE_READS_PADDING = 4
 
 FEATURE_PEOPLE = 8
 """Bit of Hello.features: its sender reads Presence and Chat."""
+
+FEATURE_SHORT_PIECES = 16
+"""Bit of Hello.features: its sender takes keyframes in pieces of any length; the others of 1100 B alone."""
 
 BYE_MISMATCH = 1
 _TEXT_LIMIT = 64

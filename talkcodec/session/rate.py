@@ -70,6 +70,7 @@ class RateControl:
         self._congestion = Congestion(config.floor_bps / config.budget_bps)
         self._total_bps: float = config.budget_bps
         self._allot: Callable[[float], float] = lambda share: share * config.budget_bps
+        self._allotted = False
         self.packet_ms = 0.0
         self._unit_bytes = 14.0
         self.rtt_ms: float | None = None
@@ -88,9 +89,11 @@ class RateControl:
 
     def allot(self, allot: Callable[[float], float], total_bps: float) -> None:
         """Somebody else shares out the whole call's budget of `total_bps`: what a share of it leaves for motion, in
-        bit/s. Asked at each report. The call begins with less, and a way that carries less is not flooded."""
-        self._allot, self._total_bps = allot, total_bps
-        self._congestion = Congestion(LEAST_SHARE, FIRST_SHARE)
+        bit/s. Asked at each report. The call begins with less, so that a way that carries less is not flooded; another
+        budget later begins with what was carried of the one before."""
+        share = min(1.0, self.share * self._total_bps / total_bps) if self._allotted else FIRST_SHARE
+        self._allot, self._total_bps, self._allotted = allot, total_bps, True
+        self._congestion = Congestion(LEAST_SHARE, share)
         self.plan = self._choose()
 
     def unit_sent(self, unit_bytes: int) -> None:

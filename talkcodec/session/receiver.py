@@ -42,17 +42,18 @@ _REPORT_BITS = 65  # the highest unit and the 64 before it
 class ReceiverConfig:
     """report_ms: time between receiver reports while units arrive, a report and its acknowledgement costing as much as
     five units; early_report_ms: the first ones come faster, so that prediction starts; loss_report_ms: while units are
-    lost, so that rate control hears of it; queue_report_ms: while sound waits in a queue of queue_report_from_ms or
-    more, which must shrink within a second. request_gap_ms: shortest time between two keyframe requests; stall_ms: no
-    reference for this long after the handshake asks for one. base_gap_ms: a base picture that is missing may be on its
-    way for so long; base_request_ms: then a fresh start is asked for, and again after this time."""
+    lost, so that rate control hears of it; queue_report_ms: when sound begins to wait in a queue of more than
+    queue_report_from_ms, which must shrink within a second. request_gap_ms: shortest time between two keyframe
+    requests; stall_ms: no reference for this long after the handshake asks for one. base_gap_ms: a base picture that is
+    missing may be on its way for so long; base_request_ms: then a fresh start is asked for, and again after this
+    time."""
 
     report_ms: float = 4000.0
     loss_report_ms: float = 1500.0
     early_report_ms: float = 250.0
     early_reports: int = 2
-    queue_report_from_ms: float = 20.0
-    queue_report_ms: float = 400.0
+    queue_report_from_ms: float = 40.0
+    queue_report_ms: float = 200.0
     request_gap_ms: float = 1000.0
     stall_ms: float = 4000.0
     base_gap_ms: float = 40.0
@@ -114,6 +115,7 @@ class Receiver(Generic[T]):
         self._outbox: deque[Outgoing] = deque()
         self._last_bundle: tuple[int, int, float] | None = None  # wire time, 90 kHz timestamp, arrival
         self._last_report_ms: float | None = None
+        self._reported_queue = False
         self._reported_units = 0
         self._reported_lost = 0
         self._last_request_ms: float | None = None
@@ -303,7 +305,7 @@ class Receiver(Generic[T]):
         elif self._arrivals.lost_total > self._reported_lost:
             interval = min(interval, self._config.loss_report_ms)
         queue_ms = None if self.sound_way is None else self.sound_way.queue_ms(now_ms)
-        if queue_ms is not None and queue_ms > self._config.queue_report_from_ms:
+        if (queue_ms or 0.0) > self._config.queue_report_from_ms and not self._reported_queue:
             interval = min(interval, self._config.queue_report_ms)
         return self._last_report_ms is None or now_ms - self._last_report_ms >= interval
 
@@ -318,7 +320,8 @@ class Receiver(Generic[T]):
         played = self._jitter_buffer.counts
         queue_ms = rate_bps = None
         if self.sound_way is not None:
-            queue_ms, rate_bps = self.sound_way.queue_ms(now_ms), self.sound_way.take_rate_bps(now_ms)
+            queue_ms, rate_bps = self.sound_way.queue_ms(now_ms), self.sound_way.take_rate_bps()
+            self._reported_queue = (queue_ms or 0.0) > self._config.queue_report_from_ms
         return ReceiverReport(
             highest_sequence=summary.highest_sequence,
             received=summary.bitmap >> 1,

@@ -19,7 +19,7 @@ from talkcodec.clock import CLOCK_HZ, seq16_add, time32_diff
 from talkcodec.coding import AccessUnit, HeldReferences, UnitWriter
 from talkcodec.errors import ConfigError
 from talkcodec.session.base_chain import BaseChain
-from talkcodec.session.congestion import Feedback
+from talkcodec.session.congestion import QUEUE_MS, Feedback
 from talkcodec.session.fragments import KeyframeTransfer, split_bundle
 from talkcodec.session.limits import Limits
 from talkcodec.session.outgoing import Outgoing
@@ -33,6 +33,12 @@ _REMEMBERED_BUNDLES = 128
 
 RIDE_PATIENCE_MS = 40.0
 """So much later than planned a unit goes by itself: no packet comes."""
+
+PIECE_ENVELOPE_BYTES = 100
+"""Around a piece, by and large, on any transport."""
+
+QUEUE_REMEMBERED_MS = 1500.0
+"""After a report of a queue no piece of a keyframe leaves for so long, or until a report says that there is none."""
 
 FIRST_KEYFRAME_PACE = 4
 """So much faster than others: nobody sees anything before it is there."""
@@ -103,7 +109,9 @@ class Sender:
         self.repeat = config.repeat
         """Whether each message carries the units of the one before once more; may be set at any time."""
         self.keyframe_bps: float = config.keyframe_bps
-        """As in SenderConfig; may be set at any time."""
+        self.piece_bytes: int | None = None
+        """Pace of keyframes after the first, and length of their pieces; may be set at any time. None: as long as can
+        be."""
         self._limits = limits
         self._chain = BaseChain(config.base_request_gap_ms)
         self._time_mask = (1 << hello.time_base.bits) - 1
@@ -113,7 +121,7 @@ class Sender:
         self._packer = Packer(self._writer, config.capture_fps, config.bundle_slack_ms)
         self._rate = RateControl(rate, config.capture_fps, cost)
         self._sent_at: OrderedDict[int, float] = OrderedDict()  # wire time of a bundle -> when it left
-        self._next_piece_ms = 0.0
+        self._next_piece_ms = self._queued_until_ms = 0.0
         self._wanted: int | None = 0  # reason of the keyframe that the encoder should make
         self._last_request_ms: float | None = None
         self._last_timestamp: int | None = None
@@ -176,7 +184,7 @@ class Sender:
         """
         if unit.keyframe is not None:
             data = self._writer.keyframe(unit.keyframe)
-            self._transfer.offer(unit.keyframe.reference_id, data, now_ms)
+            self._transfer.offer(unit.keyframe.reference_id, data, now_ms, self.piece_bytes)
             self._wanted = None
             self._keyframes += 1
             self._keyframe_bytes += len(data)
@@ -207,6 +215,8 @@ class Sender:
     def _receive_report(self, report: ReceiverReport, now_ms: float) -> None:
         self._reports += 1
         self._writer.acknowledge(report)
+        if report.queue_ms is not None:
+            self._queued_until_ms = now_ms + QUEUE_REMEMBERED_MS if report.queue_ms > QUEUE_MS else 0.0
         expected, lost = self._reported
         self._reported = (report.expected, report.lost)
         new_expected = (report.expected - expected) & 0xFFFFFFFF
@@ -232,11 +242,12 @@ class Sender:
         if self._transfer.age_ms(now_ms) > self._config.keyframe_timeout_ms:
             self._wanted = 1
         if reliable_backlog_bytes == 0 and now_ms >= self._next_piece_ms:
-            piece = self._transfer.next_piece()
+            first = not len(self.held)
+            piece = self._transfer.next_piece(now_ms) if first or now_ms >= self._queued_until_ms else None
             if piece is not None:
                 out.append(Outgoing(Delivery.RELIABLE, piece))
-                pace_bps = self.keyframe_bps * (1 if len(self.held) else FIRST_KEYFRAME_PACE)
-                self._next_piece_ms = now_ms + len(piece.data) * 8000 / pace_bps
+                pace_bps = self._config.keyframe_bps * FIRST_KEYFRAME_PACE if first else self.keyframe_bps
+                self._next_piece_ms = now_ms + (len(piece.data) + PIECE_ENVELOPE_BYTES) * 8000 / pace_bps
         return out
 
     def _due_bundle(self, now_ms: float, backlog_bytes: int, leaving: bool) -> MotionBundle | None:
@@ -277,5 +288,5 @@ class Sender:
         due_ms = self._packer.next_due_ms(self._rate.plan, now_ms)
         times = [] if due_ms is None else [due_ms]
         if self._transfer.pieces_left:
-            times.append(max(now_ms + 2.0, self._next_piece_ms))
+            times.append(max(now_ms + 2.0, self._next_piece_ms, self._queued_until_ms if len(self.held) else 0.0))
         return min(times, default=None)

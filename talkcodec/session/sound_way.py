@@ -31,14 +31,13 @@ class SoundWay:
         self._last: tuple[int, int, float, float] | None = None  # number, time, unwrapped ms, arrival
         self._beyond: deque[float] = deque(maxlen=self.PACKETS)  # arrival less time and length, of the latest
         self._least: tuple[float, float] = (float("inf"), float("inf"))  # in this window and the one before
-        self._window_ms = self._measured_ms = self._since_ms = float("-inf")
-        self._bytes = 0
+        self._window_ms = self._measured_ms = float("-inf")
+        self._busy_bytes, self._busy_ms = 0, 0.0
 
     def packet(self, number: int, timestamp: int, size_bytes: int, now_ms: float) -> None:
         """A packet with its RTP number (16 bits), time (32 bits, 48 kHz) and payload came now."""
-        self._bytes += size_bytes + HEADER_BYTES
         if self._last is None:
-            self._last, self._since_ms = (number, timestamp, 0.0, now_ms), now_ms
+            self._last = (number, timestamp, 0.0, now_ms)
             return
         last, last_timestamp, last_ms, arrived_ms = self._last
         ahead, length_ms = seq16_diff(number, last), time32_diff(timestamp, last_timestamp) / SAMPLES_PER_MS
@@ -47,6 +46,9 @@ class SoundWay:
         self._last = (number, timestamp, last_ms + length_ms, now_ms)
         if ahead == 1 and self.SHORTEST_MS <= length_ms <= self.LONGEST_MS:
             self._took(arrived_ms - (last_ms + length_ms), length_ms, now_ms)
+            if self._beyond[-1] > min(self._least):  # this one had come up behind the last, and nothing lay between
+                self._busy_bytes += size_bytes + HEADER_BYTES
+                self._busy_ms += now_ms - arrived_ms
 
     def _took(self, wait_ms: float, length_ms: float, now_ms: float) -> None:
         if now_ms - self._window_ms > self.WINDOW_MS:
@@ -61,9 +63,9 @@ class SoundWay:
             return None
         return max(0.0, min(self._beyond) - min(self._least))
 
-    def take_rate_bps(self, now_ms: float) -> float:
-        """What arrived a second since this was asked last, with headers."""
-        elapsed_s = max(0.001, (now_ms - self._since_ms) / 1000)
-        rate_bps = 8 * self._bytes / elapsed_s
-        self._since_ms, self._bytes = now_ms, 0
+    def take_rate_bps(self) -> float:
+        """What the way carries a second, from packets close behind one another since this was asked last; 0 where
+        there were none."""
+        rate_bps = 8000 * self._busy_bytes / self._busy_ms if self._busy_ms > 0 else 0.0
+        self._busy_bytes, self._busy_ms = 0, 0.0
         return rate_bps

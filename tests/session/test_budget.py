@@ -134,6 +134,17 @@ def test_what_waits_for_a_packet_of_sound_is_one_message() -> None:
     assert (rate.plan.every, rate.plan.wire_bps < 1_200) == (5, True), "no less can be had"
 
 
+def test_another_budget_begins_with_what_was_carried_of_the_one_before() -> None:
+    rate = RateControl(RateConfig(), 25.0, CARRIED)
+    rate.allot(lambda share: 5_000, 20_000)
+    for _ in range(10):
+        rate.feedback(Feedback(0.0, 80.0))
+    rate.allot(lambda share: 5_000, 40_000)
+    assert rate.share == pytest.approx(0.5)
+    rate.allot(lambda share: 5_000, 10_000)
+    assert rate.share == 1.0
+
+
 def test_a_carrier_with_headers_of_its_own_leaves_less_for_the_picture() -> None:
     riding, channel = (CallBudget(20_000).plan(message_bytes=size) for size in (4, 139.5))
     assert riding == CallBudget(20_000).plan()

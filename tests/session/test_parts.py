@@ -19,7 +19,7 @@ def test_keyframe_goes_in_pieces_and_comes_together_in_any_order() -> None:
     transfer, assembler = KeyframeTransfer(limits), KeyframeAssembler(limits)
     transfer.offer(7, data, 0.0)
     pieces = []
-    while (piece := transfer.next_piece()) is not None:
+    while (piece := transfer.next_piece(0.0)) is not None:
         assert len(piece.data) <= 1100
         pieces.append(piece)
     results = [assembler.add(piece) for piece in reversed(pieces)]
@@ -31,12 +31,32 @@ def test_keyframe_goes_in_pieces_and_comes_together_in_any_order() -> None:
     assert transfer.outstanding is None
 
 
+def test_pieces_may_be_short_and_are_no_more_than_the_format_counts() -> None:
+    transfer, assembler = KeyframeTransfer(Limits()), KeyframeAssembler(Limits())
+    for reference_id, (size, wanted, count) in enumerate([(1607, 250, 7), (1607, 5000, 2), (60_000, 100, 239)]):
+        data = bytes(number % 251 for number in range(size))
+        transfer.offer(reference_id, data, 0.0, wanted)
+        assert transfer.pieces_left == count
+        while (piece := transfer.next_piece(0.0)) is not None:
+            whole = assembler.add(piece)
+        assert whole == data
+
+
+def test_a_keyframe_is_overdue_after_its_last_piece_not_its_first() -> None:
+    transfer = KeyframeTransfer(Limits())
+    transfer.offer(1, bytes(2000), 0.0)
+    transfer.next_piece(5000.0)
+    assert transfer.age_ms(6000.0) == 1000
+    transfer.next_piece(9000.0)
+    assert transfer.age_ms(12_000.0) == 3000
+
+
 def test_newer_keyframe_replaces_the_unsent_rest_of_an_older_one() -> None:
     transfer = KeyframeTransfer(Limits())
     transfer.offer(1, bytes(5000), 0.0)
-    transfer.next_piece()
+    transfer.next_piece(0.0)
     transfer.offer(2, bytes(100), 5.0)
-    piece = transfer.next_piece()
+    piece = transfer.next_piece(0.0)
     assert piece is not None
     assert (piece.reference_id, transfer.pieces_left) == (2, 0)
     assert not transfer.acknowledge(1)
@@ -53,8 +73,10 @@ def test_keyframe_caps() -> None:
     with pytest.raises(UsageError, match="keyframe quality"):
         KeyframeTransfer(limits).offer(0, bytes(3001), 0.0)
     assembler = KeyframeAssembler(limits)
+    for index in range(3):
+        assembler.add(KeyframePiece(0, index, 4, bytes(1000)))
     with pytest.raises(BitstreamError, match="pieces"):
-        assembler.add(KeyframePiece(0, 0, 4, bytes(1100)))
+        assembler.add(KeyframePiece(0, 3, 4, b"o"))
     for reference_id in range(50):
         assembler.add(KeyframePiece(reference_id, 0, 3, bytes(1100)))
     assert len(assembler.unfinished) == limits.assemblies

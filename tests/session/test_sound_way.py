@@ -60,8 +60,14 @@ def test_a_way_that_stays_longer_is_its_length_after_a_while() -> None:
     assert way.queue_ms(feed(way, [200.0] * 400, start=100)) == pytest.approx(0, abs=0.1)
 
 
-def test_the_rate_is_of_what_came_since_it_was_asked() -> None:
-    way = SoundWay()
-    now_ms = feed(way, [0.0] * 51)
-    assert way.take_rate_bps(now_ms) == pytest.approx(51 * 150 * 8 / 3.0)
-    assert way.take_rate_bps(now_ms + 500) == 0
+def test_the_rate_is_that_of_the_way_while_packets_follow_each_other() -> None:
+    way, free_ms = SoundWay(), 0.0
+    for index in range(100):
+        size = 150 if index < 60 else 400  # and then more than 40 kbit/s carry
+        sent_ms = (index + 1) * 60.0
+        free_ms = max(sent_ms, free_ms) + (size + 50) * 8 / 40
+        way.packet(index, index * 60 * 48, size, free_ms)
+        if index == 50:
+            assert way.take_rate_bps() == 0, "nothing followed close behind anything"
+    assert way.take_rate_bps() == pytest.approx(40_000, rel=0.01)
+    assert way.take_rate_bps() == 0
