@@ -238,8 +238,8 @@ class Peer:
             self._sound_out.push(samples, captured_s)
 
     def spend(self, budget_kbps: float) -> None:
-        """Another budget for all that this side sends; a running call begins with less of it, as each does. Raises
-        ConfigError for one that no call fits in."""
+        """Another budget for all that this side sends; a running call begins with what was carried of the one before.
+        Raises ConfigError for one that no call fits in."""
         if self._sends is None:
             return
         self._budget, self.config = _within(self.config, budget_kbps, self._sends.sound)
