@@ -17,6 +17,7 @@ from aiortc.mediastreams import MediaStreamError
 from talkcodec.clock import CLOCK_HZ
 from talkcodec.media import OPUS_RATE_HZ
 from talkcodec.media.sound import BLOCK_SAMPLES
+from talkcodec.peer.experiment import speak
 from talkcodec.peer.sound import OutgoingSound, SoundConfig
 from talkcodec.peer.webrtc import new_connection
 from talkcodec.transport.impairment import Impairment
@@ -167,20 +168,12 @@ def _send(
         sound = OutgoingSound(call.sound)
         sound.start(lambda clock: None)
         end.addTrack(sound)
-        tasks.append(asyncio.create_task(_speak(sound, speech)))
+        tasks.append(asyncio.create_task(speak(sound.push, speech)))
     end.addTrack(_Camera(frames, fps))
     mime = f"video/{call.codec}"
     codecs = [codec for codec in RTCRtpSender.getCapabilities("video").codecs if codec.mimeType == mime]
     next(t for t in end.getTransceivers() if t.kind == "video").setCodecPreferences(codecs)
     return tasks
-
-
-async def _speak(sound: OutgoingSound, speech: Sequence[SoundArray]) -> None:
-    start_s, number = time.monotonic(), 0
-    while True:
-        await asyncio.sleep(max(0.0, start_s + (number + 1) * BLOCK_S - time.monotonic()))
-        sound.push(speech[number % len(speech)], start_s + number * BLOCK_S)
-        number += 1
 
 
 def _take(track: MediaStreamTrack, seen: Seen | None) -> "asyncio.Task[None]":

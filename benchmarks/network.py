@@ -170,11 +170,13 @@ class Minutes:
     """Memory and latency of one long call, read every tenth of it."""
 
     latency_ms: list[float] = field(default_factory=list)
+    kinds: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
     memory_mb: list[float] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
 
     def shown(self, picture: PlayedPicture) -> None:
         """In a receiver's thread."""
+        self.kinds[picture.kind] += 1
         if picture.kind is not Kind.FROZEN and picture.latency_ms is not None:
             self.latency_ms.append(picture.latency_ms)
 
@@ -183,10 +185,12 @@ class Minutes:
         while True:
             await asyncio.sleep(every_s)
             taken, self.latency_ms = self.latency_ms, []
+            kinds, self.kinds = self.kinds, dict.fromkeys(Kind, 0)
+            shares = [f"{100 * kinds[kind] / max(1, sum(kinds.values())):.1f}" for kind in (Kind.EXACT, Kind.FROZEN)]
             self.memory_mb.append(memory_mb())
             p50, p95 = np.percentile(taken, (50, 95)) if taken else (float("nan"), float("nan"))
             minute = len(self.memory_mb) * every_s / 60
-            self.rows.append([f"{minute:g}", f"{self.memory_mb[-1]:.1f}", f"{p50:.0f}", f"{p95:.0f}"])
+            self.rows.append([f"{minute:g}", f"{self.memory_mb[-1]:.1f}", f"{p50:.0f}", f"{p95:.0f}", *shares])
             console.print("  " + " | ".join(self.rows[-1]), highlight=False)
 
     @property
@@ -206,7 +210,7 @@ async def soak(bench: Bench, carrier: str, minutes: float, console: Console) -> 
     console.print(table_of(f"soak, {minutes:g} minutes", [row]))
     console.print(f"memory in the last two thirds: {read.growth_mb:+.1f} MB")
     text = markdown_of(f"One call of {minutes:g} minutes", [row])
-    text += "\n| minute | memory MB | picture p50 ms | p95 ms |\n|---|---|---|---|\n"
+    text += "\n| minute | memory MB | picture p50 ms | p95 ms | exact % | frozen % |\n|---|---|---|---|---|---|\n"
     text += "\n".join(f"| {' | '.join(cells)} |" for cells in read.rows)
     text += f"\n\nMemory in the last two thirds: {read.growth_mb:+.1f} MB.\n"
     return (0 if read.growth_mb < 5 else 1), text

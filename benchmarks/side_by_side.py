@@ -40,11 +40,12 @@ from talkcodec.types import Drive, FloatArray, Kind, Picture, PlayedPicture, Sou
 FPS, BUDGET_KBPS = 25.0, 20.0
 COLUMNS = ("call", "picture's encoder", "sound", "up", "down", "L1", "AKD px", "shown a second")
 
-ANCHORS = ((63, 1), (63, 2), (57, 2))
-"""AV1 at 256 px: quality, each how manieth frame. 63 is the coarsest that there is."""
+ANCHORS = ((63, 1, None), (57, 2, None), (63, 2, None), (57, 2, 128), (63, 2, 128))
+"""AV1: quality, each how manieth frame, side where it is coded smaller. 63 is the coarsest that there is."""
 
-HELD_BPS = 10_000
-"""Far below what the encoders can do at this size, so that they end at their coarsest."""
+HELD_BPS, H264_FACE_BPS = 10_000, 30_000
+"""Far below what the encoders can do at this size, so that they end at their coarsest; and, as H.264 falls to pieces
+there, the least in steps of 10 kbit/s at which a face is left of it."""
 
 
 class _Later(TracedEngine):
@@ -116,11 +117,11 @@ class Bench:
         wire = (seen.up_kbps, seen.down_kbps)
         self._add(f"aiortc {call.codec}", held, sound, wire, seen.pictures, len(seen.pictures))
 
-    def counted(self, quality: int, every: int) -> None:
+    def counted(self, quality: int, every: int, size: int | None) -> None:
         """AV1 at its packets."""
         clip = Clip("clip", np.stack(self._frames), Fraction(FPS))
         clip = looped(clip, self._arguments.seconds)
-        decoded, traffic = code_anchor(clip, "av1", quality, every=every)
+        decoded, traffic = code_anchor(clip, "av1", quality, size, every)
         keyframe_packets = -(-traffic.keyframe_bytes // MTU_PAYLOAD_BYTES)
         picture_bytes = traffic.wire_up_bytes - traffic.keyframe_bytes - keyframe_packets * RTP_PACKET_BYTES
         sound = np.concatenate(self._speech)
@@ -129,8 +130,15 @@ class Bench:
         kbps = picture_bytes * 8 / 1000 / clip.duration_s + sound_kbps
         strict = score_clip(list(clip.frames), list(decoded), self._instruments).strict
         fps = FPS / every
+        side = size or clip.frames.shape[2]
         self._row(
-            "AV1, counted", f"CRF {quality}, {fps:g} fps", self.our_sound, (kbps, kbps), strict.l1, strict.akd_px, fps
+            "AV1, counted",
+            f"{side} px, CRF {quality}, {fps:g} fps",
+            self.our_sound,
+            (kbps, kbps),
+            strict.l1,
+            strict.akd_px,
+            fps,
         )
 
     def _add(
@@ -173,8 +181,9 @@ async def main_async(arguments: argparse.Namespace) -> int:
         await bench.conventional(Conventional(codec))
         await bench.conventional(Conventional(codec, HELD_BPS))
         await bench.conventional(Conventional(codec, HELD_BPS, bench.sound))
-    for quality, every in ANCHORS:
-        bench.counted(quality, every)
+    await bench.conventional(Conventional("H264", H264_FACE_BPS, bench.sound))
+    for quality, every, size in ANCHORS:
+        bench.counted(quality, every, size)
     speech = arguments.speech or arguments.source
     text = f"{machine()}; {arguments.source.name} there and back; speech {speech.name}; {arguments.seconds:g} s a row, "
     text += f"wire in kbit/s; landmarks by {choice.landmarks}.\n\n| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"

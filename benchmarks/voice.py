@@ -1,7 +1,8 @@
 """The voice of a call: python -m benchmarks.voice [CLIP]. Results stand in docs/network.md.
 
-What Opus spends at each rate and frame, and how well speech is understood (STOI, needs the package pystoi) when one
-packet in twenty is lost: made up by Concealment, or left silent. Losses and jitter are drawn from fixed seeds.
+What Opus spends at each rate and frame, whether messages in its padding change the sound, and how well speech is
+understood when one packet in twenty is lost: made up by Concealment, or left silent. Losses and jitter are drawn from
+fixed seeds. STOI needs the package pystoi, PESQ the package pesq; what is not there is left out.
 """
 
 import argparse
@@ -11,20 +12,30 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
+from scipy.signal import resample_poly
 
+from talkcodec.bitstream.opus_padding import add_padding
 from talkcodec.media import OPUS_RATE_HZ, OpusDecoder, OpusEncoder
 from talkcodec.media.concealment import Concealment
 from talkcodec.media.opus import LOOK_AHEAD_SAMPLES
 from talkcodec.media.sound import read_sound
 from talkcodec.sample import sample_path
 from talkcodec.session.voice_buffer import VoiceBuffer
+from talkcodec.transport.with_sound import ROOM
 from talkcodec.types import SoundArray
 
 FRAMES_MS = (20, 40, 60)
 RATES_BPS = (6_000, 8_000, 10_000, 16_000, 24_000)
 LOSS, JITTER_MS, SEEDS = 0.05, 30.0, range(20)
 
+CALL_SOUNDS = ((6_000, 120), (6_000, 60), (12_000, 40), (24_000, 20))
+"""As the budgets 14, 20, 40 and 80 have it."""
+
+PESQ_RATE_HZ = 16_000
+"""Wide band (ITU-T P.862.2)."""
+
 Stoi = Callable[..., float]
+Pesq = Callable[[SoundArray, SoundArray], float]
 
 
 def main() -> None:
@@ -37,7 +48,10 @@ def main() -> None:
     print("|---|" + "---|" * len(RATES_BPS))
     for frame_ms in FRAMES_MS:
         print(f"| {frame_ms} ms | " + " | ".join(f"{_kbps(sound, rate, frame_ms):.1f}" for rate in RATES_BPS) + " |")
-    stoi = _stoi()
+    stoi, pesq = _stoi(), _pesq()
+    print("\n| voice | beside it | equal samples | STOI without, with | PESQ without, with |\n|---|---|---|---|---|")
+    for bitrate_bps, frame_ms in CALL_SOUNDS:
+        print(_padded(sound, bitrate_bps, frame_ms, stoi, pesq))
     print("\n| frame | lost % | wait p50 / p95 ms | STOI whole | silence | concealed | step: silence, concealed |")
     print("|---|---|---|---|---|---|---|")
     for frame_ms in FRAMES_MS:
@@ -48,9 +62,42 @@ def _stoi() -> Stoi | None:
     try:
         from pystoi import stoi  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
+        print("\nSTOI is not measured: pip install pystoi")
         return None
     found: Stoi = stoi
     return found
+
+
+def _pesq() -> Pesq | None:
+    try:
+        from pesq import pesq  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    except ImportError:
+        print("\nPESQ is not measured: pip install pesq (it builds with a C compiler)")
+        return None
+
+    def score(truth: SoundArray, heard: SoundArray) -> float:
+        slow = [resample_poly(x[: len(truth)].astype(float), 1, OPUS_RATE_HZ // PESQ_RATE_HZ) for x in (truth, heard)]
+        return float(pesq(PESQ_RATE_HZ, *slow, "wb"))
+
+    return score
+
+
+def _padded(sound: SoundArray, bitrate_bps: int, frame_ms: int, stoi: Stoi | None, pesq: Pesq | None) -> str:
+    """One row: the same packets decoded as they are, and with as much beside them as a call's packets carry at most."""
+    packets = packets_of(sound, bitrate_bps, frame_ms)
+    rng = random.Random(1)
+    dressed = [add_padding(packet, rng.randbytes(rng.randint(1, ROOM))) for packet in packets]
+    bare, with_it = (_heard(some, set(), frame_ms, conceal=False) for some in (packets, dressed))
+    truth = sound[: len(bare) - LOOK_AHEAD_SAMPLES]
+    beside_kbps = sum(len(d) - len(p) for d, p in zip(dressed, packets, strict=True)) * 8 / len(packets) / frame_ms
+    both = [heard[LOOK_AHEAD_SAMPLES:] for heard in (bare, with_it)]
+    understood = ", ".join(f"{stoi(truth, heard, OPUS_RATE_HZ):.3f}" for heard in both) if stoi else "-"
+    liked = ", ".join(f"{pesq(truth, heard):.2f}" for heard in both) if pesq else "-"
+    equal = int(np.count_nonzero(bare == with_it)) if len(bare) == len(with_it) else 0
+    return (
+        f"| {bitrate_bps / 1000:g}k in {frame_ms} ms | 1 to {ROOM} B a packet, {beside_kbps:.1f} kbit/s | {equal} of "
+        f"{len(bare)} | {understood} | {liked} |"
+    )
 
 
 def packets_of(sound: SoundArray, bitrate_bps: int, frame_ms: int) -> list[bytes]:

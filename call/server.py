@@ -12,7 +12,6 @@ import asyncio
 import json
 import logging
 import secrets
-import ssl
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ from call.options import CallOptions, PageOptions
 from call.status import StatusMeter
 from talkcodec.bitstream import MAX_NAME
 from talkcodec.errors import BitstreamError, TalkcodecError, UsageError
-from talkcodec.peer.signalling import MAX_SDP_BYTES
+from talkcodec.peer.signalling import MAX_SDP_BYTES, server_tls
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
@@ -85,7 +84,7 @@ class PageServer:
         app.router.add_post("/api/do", self._do)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        host, tls = self.options.host, self._tls()
+        host, tls = self.options.host, server_tls(self.options.cert, self.options.key_file, "--page-cert")
         try:
             try:
                 await web.TCPSite(self._runner, host, self.options.port, ssl_context=tls).start()
@@ -106,16 +105,6 @@ class PageServer:
     def address(self) -> str:
         """What to open: the key stands in the fragment, which stays in the browser."""
         return f"{self.url}#{self.key}"
-
-    def _tls(self) -> ssl.SSLContext | None:
-        if self.options.cert is None:
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            context.load_cert_chain(self.options.cert, self.options.key_file)
-        except (OSError, ssl.SSLError) as error:
-            raise UsageError(f"--page-cert {self.options.cert}: {error}") from error
-        return context
 
     async def close(self) -> None:
         """Stop serving."""

@@ -73,7 +73,7 @@ class SendProgram:
     async def run(self) -> ExitCode:
         """Returns how it ended; raises what no retry mends (wrong key, mismatch, bad source)."""
         last_good_s = time.monotonic()
-        busy = 0
+        busy, said = 0, ""
         try:
             with interruptible(self._stop), status_display(self._options.quiet) as show:
                 while True:
@@ -90,8 +90,14 @@ class SendProgram:
                         if self.calls > calls_before:
                             last_good_s, busy = time.monotonic(), 0
                         if time.monotonic() - last_good_s > self._options.give_up_s:
-                            raise
-                        logger.warning("%s; calling again", error)
+                            if str(error) != said:
+                                raise
+                            raise ClosedError(
+                                f"gave up after {self._options.give_up_s:.0f} s; --give-up waits longer"
+                            ) from error
+                        if str(error) != said:  # each sentence once, however often it is tried
+                            said = str(error)
+                            logger.warning("%s; calling again", error)
                     show("calling again")
                     if await self._stopped(self._options.redial_s):
                         return ExitCode.INTERRUPTED

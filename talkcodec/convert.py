@@ -199,11 +199,14 @@ def decode_recording(
 
     open_engine: opens the engine for a recording's header. beside: the original video, shown to the left of the
     decoded pictures. paste: put the decoded face back into the captured frame's size (on the frames of `beside`
-    when given, else on black). Raises MismatchError for another model, PeerError for damage: the frames before it
-    are kept in `out`.
+    when given, else on black). Raises MismatchError for another model, BitstreamError for no recording, PeerError for
+    damage: the frames before it are kept in `out`.
     """
     with _file(source, "rb") as file:
-        reader = RecordingReader(file)
+        try:
+            reader = RecordingReader(file)
+        except BitstreamError as error:
+            raise BitstreamError(f"{source}: {error}; expected a recording that talkcodec encode made") from error
         engine = open_engine(reader.header)
         decoder = Decoder(engine, accept_hello(engine, reader.header.hello))
         units = UnitReader(reader.header.hello, decoder.held)

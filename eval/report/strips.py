@@ -111,7 +111,8 @@ def _strip(
     caption = f"{row.label}; instants spread evenly over the clip, rates with keyframes and envelopes."
     gain = gain_db(anchors, row)
     if gain is not None:
-        caption += f" {gain:+.2f} dB beside {anchors[0].codec} at the same rate, by which clips are ranked."
+        codec = anchors[0].codec
+        caption += f" {gain:+.2f} dB beside what {codec}'s measured points say of that rate, by which clips are ranked."
     pictures = [shown(clip.frames[number]) for number in instants(len(clip.frames))] if landmarks else []
     boxes = close_ups([landmarks.detect(picture) for picture in pictures]) if landmarks else []
     if boxes:

@@ -19,6 +19,10 @@ _SIDE = 64
 _COMPARED = 60
 """So many pictures of a scene are compared with one another, evenly spread."""
 
+_SHORTEST_SCENE = 12
+"""Fewer pictures are a wipe or a flash, and no scene of their own: what follows may get no keyframe, as those come by
+how far the restored picture is off, which a cut alone need not make it."""
+
 
 class ReferenceChoice:
     """Looks ahead in a piece of a recording, which a call cannot do."""
@@ -39,13 +43,18 @@ class ReferenceChoice:
 
 
 def _scene_ends(pictures: Sequence[CroppedPicture]) -> list[int]:
-    """Behind the last picture of each scene: where the crop moves, another face comes, or much changes at once."""
-    ends, last = [], None
+    """Behind the last picture of each scene: where the crop moves, another face comes, or much changes at once.
+
+    What changes at once within _SHORTEST_SCENE pictures belongs to what follows.
+    """
+    ends: list[int] = []
+    last = None
     for number, cut in enumerate(pictures):
         cells = thumbnail(cut.picture)
         if last is not None:
             moved = change(cells, last)
             jumped = moved.share > ALARM_SHARE and moved.mean > ALARM_MEAN
+            jumped &= number - (ends[-1] if ends else 0) >= _SHORTEST_SCENE
             if jumped or cut.new_face or cut.crop != pictures[number - 1].crop:
                 ends.append(number)
         last = cells

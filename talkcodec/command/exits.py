@@ -36,7 +36,8 @@ class ExitCode(IntEnum):
 
 def exit_code_of(error: BaseException) -> ExitCode:
     """The code that tells which error ended the program."""
-    if isinstance(error, MediaError | ModelError | EngineError):
+    refused_here = isinstance(error, UsageError) and isinstance(error.__cause__, OSError)  # by the system: file, port
+    if refused_here or isinstance(error, MediaError | ModelError | EngineError):
         return ExitCode.FAILED
     if isinstance(error, UsageError):
         return ExitCode.USAGE

@@ -12,10 +12,10 @@ PICTURES = (
     (4.1, 13.0),
     (0.0, 10.9),
 )
-"""From docs/results.md, mean over its 11 clips. First four rows: "At every rate, on the wire", the rate of ours and by
-how much less (AKD) it is than the best of all anchors'. Last row: AV1 at 128 px, CRF 57, 12.5 pictures a second, AKD
-2.88 px, as the motion rung has (2.89, docs/results-motion.md). A rate between two rows counts as the lower one: a call
-cannot look ahead as a recording does, and is less true at the same rate."""
+"""From docs/results.md, mean over the 11 clips of its run up to 60 kbit/s. First four rows: the rate of ours, and by
+how much less (AKD, on the wire) it is than the best of all anchors'. Last row: AV1 at 128 px, CRF 57, 12.5 pictures a
+second, AKD 2.88 px, as the motion rung has (2.89, docs/results-motion.md). A rate between two rows counts as the lower
+one: a call cannot look ahead as a recording does, and is less true at the same rate."""
 
 
 def leanest_conventional_kbps(coded_kbps: float, voice_kbps: float, frame_ms: int) -> float:

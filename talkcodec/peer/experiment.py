@@ -29,7 +29,7 @@ from talkcodec.types import Crop, Drive, FloatArray, Kind, Motion, Picture, Play
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine, Reference
 
-__all__ = ["CallResult", "Condition", "TracedEngine", "run_call"]
+__all__ = ["CallResult", "Condition", "TracedEngine", "run_call", "speak"]
 
 BLOCK_S = 0.02
 
@@ -234,7 +234,7 @@ async def run_call(
         for way in ways:
             tasks.append(asyncio.create_task(_feed(way.sender, frames, fps)))
             if speech:
-                tasks.append(asyncio.create_task(_speak(way.sender, speech)))
+                tasks.append(asyncio.create_task(speak(way.sender.push_sound, speech)))
         while not all(way.receiver.receiving and way.receiver.receiving.session.reference_ids for way in ways):
             ended = next((task for task in tasks if task.done()), None)
             if ended is not None:
@@ -268,12 +268,12 @@ async def _feed(sender: Peer, frames: Sequence[Picture], fps: float) -> None:
         index += 1
 
 
-async def _speak(sender: Peer, speech: Sequence[SoundArray]) -> None:
-    """Push the sound in real time, each block when it is complete."""
+async def speak(push: Callable[[SoundArray, float], None], speech: Sequence[SoundArray]) -> None:
+    """Push the sound in real time, again and again, each block when it is complete."""
     start_s, index = time.monotonic(), 0
     while True:
         await asyncio.sleep(max(0.0, start_s + (index + 1) * BLOCK_S - time.monotonic()))
-        sender.push_sound(speech[index % len(speech)], start_s + index * BLOCK_S)
+        push(speech[index % len(speech)], start_s + index * BLOCK_S)
         index += 1
 
 

@@ -127,7 +127,7 @@ class Peer:
         self._aimed_bps = 1.0
         self._loss = (0.0, 0.0)  # and until when it is remembered
         if sends is not None and config.budget_kbps is not None:
-            self._budget, config = _within(config, config.budget_kbps, sends.sound, FIRST_SHARE)
+            self._budget, config = _within(config, config.budget_kbps, sends.sound)
         room = transport.largest_payload_bytes - _PIECE_ENVELOPE_BYTES
         self.config = replace(config, limits=replace(config.limits, piece_bytes=min(config.limits.piece_bytes, room)))
         self.connection = connection
@@ -238,8 +238,8 @@ class Peer:
             self._sound_out.push(samples, captured_s)
 
     def spend(self, budget_kbps: float) -> None:
-        """Another budget for all that this side sends, from now on, in a running call too. Raises ConfigError for one
-        that no call fits in."""
+        """Another budget for all that this side sends; a running call begins with what was carried of the one before.
+        Raises ConfigError for one that no call fits in."""
         if self._sends is None:
             return
         self._budget, self.config = _within(self.config, budget_kbps, self._sends.sound)
@@ -373,10 +373,10 @@ class Peer:
         self._receives.on_sound(sound, due_s)
 
 
-def _within(config: PeerConfig, budget_kbps: float, sound: bool, share: float = 1.0) -> tuple[CallBudget, PeerConfig]:
-    """The budget, and the settings with what follows from it. share: what of it the network is known to carry."""
+def _within(config: PeerConfig, budget_kbps: float, sound: bool) -> tuple[CallBudget, PeerConfig]:
+    """The budget, and the settings that follow from as much of it as a call begins with."""
     budget = CallBudget(budget_kbps * 1000, sound, config.voice_bps, config.sound_frame_ms)
-    plan = budget.plan(share)
+    plan = budget.plan(FIRST_SHARE)
     sender = replace(config.sender, keyframe_bps=round(budget.bps / FIRST_KEYFRAME_PACE))  # others as plans say
     voice = SoundConfig(plan.sound_bps, plan.frame_ms)
     return budget, replace(config, budget_kbps=budget_kbps, sound=voice, sender=sender)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from talkcodec.bitstream import BundlePiece, Hello, KeyframePiece, MotionBundle
+from talkcodec.bitstream import BaseRequest, BundlePiece, Hello, KeyframePiece, KeyframeRequest, MotionBundle
 from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.receiving import ReceivingEnd
 from talkcodec.peer.sending import Cropper, SendingEnd
@@ -19,7 +19,8 @@ __all__ = ["MirroredEnd"]
 class MirroredEnd(SendingEnd):
     """A sending end that can show what it sends: its own messages also go to a receiving end of this machine.
 
-    While nobody looks, messages are parsed and keyframes held, but no picture is generated.
+    While nobody looks, messages are parsed and keyframes held, but no picture is generated. What a slow machine had to
+    leave out here is asked for as the peer would: else one's own picture stood still until the peer asks.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class MirroredEnd(SendingEnd):
             if isinstance(out.message, KeyframePiece | MotionBundle | BundlePiece):
                 self._view.receive(out.message, now_ms)
         if self.looking:
-            self._view.poll(now_ms)
+            for wish in self._view.poll(now_ms):
+                if isinstance(wish.message, BaseRequest | KeyframeRequest):
+                    self.receive(wish.message, now_ms)
         else:
             self._view.session.due(now_ms)
             self._view.session.poll(now_ms)

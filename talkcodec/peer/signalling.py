@@ -19,7 +19,17 @@ from aiohttp import web
 
 from talkcodec.errors import BusyError, ClosedError, ConfigError, OfferError, RefusedError, UsageError
 
-__all__ = ["WhipCall", "WhipConfig", "WhipServer", "check_offer", "dial", "is_loopback", "same_key", "whip_post"]
+__all__ = [
+    "WhipCall",
+    "WhipConfig",
+    "WhipServer",
+    "check_offer",
+    "dial",
+    "is_loopback",
+    "same_key",
+    "server_tls",
+    "whip_post",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +74,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def server_tls(cert: str | None, key_file: str | None, option: str = "--cert") -> ssl.SSLContext | None:
+    """For a server that listens with this certificate (PEM), None for none. Raises UsageError, naming the option."""
+    if cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"{option} {cert}, {option}-key {key_file}: {error}") from error
+    return context
+
+
 class WhipServer:
     """One endpoint that holds at most one call.
 
@@ -96,9 +118,10 @@ class WhipServer:
             app.router.add_options(path, self._options)
         app.router.add_patch(self.config.path + "/{resource}", self._patch)
         app.router.add_routes(self._beside)
+        tls = server_tls(self.config.cert, self.config.key_file)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.config.host, self.config.port, ssl_context=self._tls())
+        site = web.TCPSite(self._runner, self.config.host, self.config.port, ssl_context=tls)
         try:
             await site.start()
         except OSError as error:
@@ -114,16 +137,6 @@ class WhipServer:
                 "whoever can change them on the way can listen in",
                 self.url,
             )
-
-    def _tls(self) -> ssl.SSLContext | None:
-        if self.config.cert is None:
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            context.load_cert_chain(self.config.cert, self.config.key_file)
-        except (OSError, ssl.SSLError) as error:
-            raise UsageError(f"--cert {self.config.cert}, --cert-key {self.config.key_file}: {error}") from error
-        return context
 
     async def close(self) -> None:
         """Stop listening."""

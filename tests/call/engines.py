@@ -13,6 +13,7 @@ from chrome import Tab
 ROOT = Path(__file__).parent.parent.parent
 MODEL = "untrained:tiny"
 PATIENCE_S = 240.0
+_running: "list[subprocess.Popen[str]]" = []
 
 
 @contextmanager
@@ -21,6 +22,7 @@ def engine(*arguments: str) -> Iterator[dict[str, str]]:
     command = [sys.executable, "-m", "call", "--model", MODEL, "--threads", "1", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    _running.append(process)
     try:
         printed: dict[str, str] = {}
         wanted = {"page"} if any(word.startswith("http") for word in arguments) else {"page", "invitation"}
@@ -32,6 +34,7 @@ def engine(*arguments: str) -> Iterator[dict[str, str]]:
                 printed[match[1].lower()] = match[2]
         yield printed
     finally:
+        _running.remove(process)
         process.terminate()
         try:
             process.wait(30)
@@ -41,4 +44,8 @@ def engine(*arguments: str) -> Iterator[dict[str, str]]:
 
 
 async def until(tab: Tab, expression: str) -> None:
-    await tab.until(expression, PATIENCE_S)
+    try:
+        await tab.until(expression, PATIENCE_S)
+    except AssertionError as error:
+        ended = [process.poll() for process in _running]
+        raise AssertionError(f"{error}\nengines ended with (None: running): {ended}") from None

@@ -141,16 +141,6 @@ async def test_two_people_call_each_other(clip: Path) -> None:
                     await until(tab, f"document.querySelector('#plot polyline.{line}')")
                 await until(tab, HEARD)
 
-            assert await ann.js("document.querySelector('#limit').value") == "20", "as the command line says"
-            assert await ann.js("document.querySelector('#limit').labels[0].textContent") == "You send at most"
-            await ann.js("document.querySelector('#limit').focus()")
-            for _ in range(2):  # from 20 over 40 to 80
-                await ann.send("Input.dispatchKeyEvent", type="rawKeyDown", key="ArrowDown", windowsVirtualKeyCode=40)
-                await ann.send("Input.dispatchKeyEvent", type="keyUp", key="ArrowDown", windowsVirtualKeyCode=40)
-            await until(ann, "Number(document.querySelector('#conventional').textContent) > 45")
-            assert await ann.js(BUDGET) == 80, "the engine took it"
-            assert await bob.js(BUDGET) == 20, "each side sets its own"
-
             await ann.click("#view")  # oneself, as the peer sees it
             await until(ann, "document.querySelector('#self-caption').textContent === 'As your peer sees you'")
             await wait_for_likeness(ann, "#own-generated", sent)
@@ -160,6 +150,16 @@ async def test_two_people_call_each_other(clip: Path) -> None:
             assert await ann.js("document.querySelector('#own-camera').srcObject.getAudioTracks()[0].enabled") is False
             await ann.click("#mute")
             await until(ann, "document.querySelector('#mute').getAttribute('aria-pressed') === 'false'")
+
+            assert await ann.js("document.querySelector('#limit').value") == "20", "as the command line says"
+            assert await ann.js("document.querySelector('#limit').labels[0].textContent") == "You send at most"
+            await ann.js("document.querySelector('#limit').focus()")
+            for _ in range(2):  # from 20 over 40 to 80
+                await ann.send("Input.dispatchKeyEvent", type="rawKeyDown", key="ArrowDown", windowsVirtualKeyCode=40)
+                await ann.send("Input.dispatchKeyEvent", type="keyUp", key="ArrowDown", windowsVirtualKeyCode=40)
+            await until(ann, f"Promise.resolve({BUDGET}).then((kbps) => kbps === 80)")  # the engine took it
+            await until(ann, "Number(document.querySelector('#conventional').textContent) > 0")
+            assert await bob.js(BUDGET) == 20, "each side sets its own"
 
             await ann.send("Page.reload")  # the page comes back by itself, the call goes on
             await until(ann, "window.connections?.length > 0 && document.querySelector('#peer').videoWidth > 0")
@@ -177,6 +177,7 @@ async def test_two_people_call_each_other(clip: Path) -> None:
                 await tab.click("#again")
             for tab in tabs:
                 await until(tab, "['talking', 'bad-network'].includes(document.body.dataset.phase)")
+                assert await tab.js("document.body.dataset.place") == "call"
             assert ann.errors == bob.errors == []
 
 

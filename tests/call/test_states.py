@@ -112,6 +112,49 @@ async def test_joining_without_devices_before_they_opened_leaves_them_off() -> N
             assert not await tab.js(LIVE)
 
 
+async def test_a_refusal_that_comes_late_says_nothing_over_what_was_asked_since() -> None:
+    """Regression: it stood over the buttons while they were off, and a click on them then did nothing."""
+    with engine() as host:
+        async with browser() as chrome, at(chrome, host["page"]) as tab:
+            await tab.js(
+                "navigator.mediaDevices.getUserMedia = () => new Promise((_, refuse) => { "
+                "(window.refuse ??= []).push(() => refuse(new DOMException('no', 'NotAllowedError'))); })"
+            )
+            await tab.js("document.querySelector('#choose-camera').dispatchEvent(new Event('change'))")
+            await until(tab, "window.refuse?.length === 1")
+            await tab.click("#join")
+            await until(tab, "refuse.length === 2")
+            assert await tab.js("refuse[0](), new Promise((done) => setTimeout(() => done(problem.hidden), 0))")
+            await tab.js("refuse[1]()")
+            await until(tab, "!document.querySelector('#problem').hidden")
+            assert not await tab.js("document.querySelector('#join-view').disabled")
+            await tab.click("#join-view")
+            await until(tab, place("call"))
+
+
+async def test_an_answer_from_before_an_order_is_no_news() -> None:
+    """Regression: with 'peer-left' from before 'call again' the page left the new call at once."""
+    with engine() as host:
+        async with browser() as chrome, at(chrome, host["page"]) as tab:
+            await join(tab)
+            await tab.click("#hang-up")
+            await until(tab, phase("ended") + " && !document.querySelector('#again').disabled")
+            await tab.js(
+                "(() => { const real = window.fetch; window.late = null; window.fetch = async (path, given) => {"
+                "const answer = await real(path, given);"
+                "const held = String(path).includes('/api/status') && !window.late;"
+                "if (held) await new Promise((go) => { window.late = go; });"
+                "return answer; }; })()"
+            )
+            await until(tab, "window.late")
+            await tab.click("#again")
+            await until(tab, place("call"))
+            await tab.js("window.late()")
+            await until(tab, phase("waiting"))
+            assert await tab.js("document.body.dataset.place") == "call"
+            assert await tab.js(LIVE)
+
+
 async def test_alone_then_together_then_one_end_screen_on_both_sides(tmp_path: Path) -> None:
     with (
         engine("--record-dir", str(tmp_path), "--name", "Ann") as host,

@@ -324,7 +324,9 @@ def test_garbage_and_sound_alone_are_no_videos(tmp_path: Path) -> None:
     garbage = tmp_path / "garbage.mp4"
     garbage.write_bytes(bytes(range(256)) * 40)
     assert "no video" in fails("encode", garbage, tmp_path / "o.tkc", "--model", MODEL)
-    assert "no talkcodec recording" in fails("decode", garbage.rename(tmp_path / "g.tkc"), tmp_path / "o.mp4")
+    said = fails("decode", garbage.rename(tmp_path / "g.tkc"), tmp_path / "o.mp4")
+    assert "no talkcodec recording" in said
+    assert "g.tkc" in said
     sound = tmp_path / "sound.mp4"
     with av.open(str(sound), "w") as container:
         stream = container.add_stream("aac", rate=48_000, layout="mono")

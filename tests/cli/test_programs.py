@@ -33,6 +33,7 @@ from talkcodec.errors import (
     UsageError,
 )
 from talkcodec.session import RateConfig
+from talkcodec.training.toml import read_toml
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = {"send": "sender", "receive": "receiver", "call": "call"}
@@ -122,6 +123,16 @@ def test_threads_follow_what_an_end_has_to_do(monkeypatch: pytest.MonkeyPatch) -
 )  # fmt: skip
 def test_an_error_has_one_code_whatever_the_program(error: Exception, code: int) -> None:
     assert exit_code_of(error) == ExitCode(code)
+
+
+def test_a_file_that_is_missing_has_the_same_code_whatever_it_was_for(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as configuration:
+        read_toml(tmp_path / "no.toml")
+    assert exit_code_of(configuration.value) is ExitCode.FAILED
+    (tmp_path / "bad.toml").write_text("= 3")
+    with pytest.raises(ConfigError) as wrong:
+        read_toml(tmp_path / "bad.toml")
+    assert exit_code_of(wrong.value) is ExitCode.USAGE
 
 
 def test_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,9 +30,15 @@ def test_only_what_comes_after_the_keyframe_counts() -> None:
 
 
 def test_another_scene_is_not_looked_into() -> None:
-    choice = ReferenceChoice(pictures([100, 101, 102, 200, 200, 200, 200, 200]))
+    choice = ReferenceChoice(pictures([100] * 5 + [101] * 6 + [102] * 5 + [200] * 40))
     assert shown(choice.at(0)) == 101
-    assert shown(choice.at(3)) == 200
+    assert shown(choice.at(16)) == 200
+
+
+def test_a_wipe_at_the_start_is_no_scene() -> None:
+    """Regression: the keyframe showed a white wipe of two frames, and all that followed was restored with it."""
+    choice = ReferenceChoice(pictures([250, 180, 100, 101, 102, 102, 103, 104]))
+    assert shown(choice.at(0)) in (101, 102)
 
 
 def test_a_crop_that_moves_ends_the_scene() -> None:

@@ -72,7 +72,7 @@ def test_best_median_and_worst_go_to_figures_and_markdown_when_asked_for(three):
     markdown, page = (three / "r.md").read_text(), (three / "r.html").read_text()
     assert "![anna, the best of 3 clips](figures/strip-best.jpg)" in markdown
     assert "![carl, the median of 3 clips](figures/strip-carl.jpg)" in markdown
-    assert "+2.00 dB beside av1 at the same rate" in markdown
+    assert "+2.00 dB beside what av1's measured points say" in markdown
     assert "eyes and mouth" in markdown
     assert "ben" not in markdown.split("## All operating points")[0]
     assert page.count("data:image/jpeg") == 3

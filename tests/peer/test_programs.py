@@ -216,6 +216,15 @@ async def test_nobody_there_gives_up() -> None:
     assert exit_code_of(caught.value) is ExitCode.LOST
 
 
+async def test_what_is_tried_again_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    url = "http://127.0.0.1:9/whip"
+    options = SendOptions(url=url, key="k", peer=CONFIG, give_up_s=0.5, redial_s=0.1, quiet=True)
+    with pytest.raises(ClosedError, match=r"gave up after 0 s|gave up after 1 s") as caught:
+        await SendProgram(FakeEngine(), Colours(), options).run()
+    assert url not in str(caught.value)
+    assert sum(url in record.getMessage() for record in caplog.records) == 1
+
+
 @pytest.mark.slow
 async def test_file_has_pictures_sound_and_says_that_the_face_is_generated(tmp_path: Path) -> None:
     path = tmp_path / "call.mp4"
