@@ -49,12 +49,13 @@ class Congestion:
         self._careful_from = float("inf")
         self._good = 0  # reports since the last congestion
         self._smallest_rtt_ms: float | None = None
+        self._last_rtt_ms: float | None = None
         self._judged_units, self._judged_lost = 0, 0.0
         self._bad_losses = self._bad_queues = 0  # in a row
 
     def heard(self, feedback: Feedback, budget_bps: float, slack_ms: float) -> None:
         """A report. budget_bps: what the share is of. slack_ms: a round trip varies by so much without any queue."""
-        queued_ms = self._queued_ms(feedback, slack_ms)  # a report that says of no queue may itself wait in one
+        queued_ms, grown_ms = self._queued_ms(feedback, slack_ms)
         loss = self._judge(feedback)
         if loss is not None:
             self._bad_losses = self._bad_losses + 1 if loss > 0.1 else 0
@@ -64,7 +65,14 @@ class Congestion:
             self._fall_to(min(self.share, drain * feedback.rate_bps / budget_bps))
         elif lossy or (feedback.queue_ms is None and (self._bad_queues >= 2 or queued_ms > 2 * ROUND_TRIP_MS)):
             self._fall_to(FALL * self.share)
-        elif feedback.loss < 0.02 and queued_ms <= ROUND_TRIP_MS and (feedback.queue_ms or 0.0) <= QUEUE_MS / 2:
+        elif (
+            feedback.loss < 0.02
+            and max(
+                (queued_ms if feedback.queue_ms is None else grown_ms) - ROUND_TRIP_MS,  # such a report waited itself
+                (feedback.queue_ms or 0.0) - QUEUE_MS / 2,
+            )
+            <= 0
+        ):
             self._good += 1
             if self._good >= CAREFUL_REPORTS:
                 self._careful_from = float("inf")
@@ -75,15 +83,16 @@ class Congestion:
         self._careful_from, self._climb, self._good = self.share, CLIMB, 0
         self._bad_losses = self._bad_queues = 0
 
-    def _queued_ms(self, feedback: Feedback, slack_ms: float) -> float:
-        """What the round trip says of a queue."""
+    def _queued_ms(self, feedback: Feedback, slack_ms: float) -> tuple[float, float]:
+        """How much longer the round trip is than the smallest, and than the last."""
         if feedback.rtt_ms is None:
-            return 0.0
+            return 0.0, 0.0
+        last_ms, self._last_rtt_ms = self._last_rtt_ms, feedback.rtt_ms
         smallest = self._smallest_rtt_ms
         self._smallest_rtt_ms = feedback.rtt_ms if smallest is None else min(smallest * 1.01, feedback.rtt_ms)
         queued_ms = feedback.rtt_ms - self._smallest_rtt_ms - slack_ms
         self._bad_queues = self._bad_queues + 1 if queued_ms > ROUND_TRIP_MS else 0
-        return queued_ms
+        return queued_ms, feedback.rtt_ms - (last_ms or feedback.rtt_ms) - slack_ms
 
     def _judge(self, feedback: Feedback) -> float | None:
         """Share of units lost since it was judged last; None while that is too few to tell."""

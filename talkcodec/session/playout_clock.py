@@ -29,7 +29,7 @@ class MediaTime:
         return (self._last + ticks - self._ticks) & 0xFFFFFFFF
 
 
-EXCESS_MS, EXCESS_FALL = 80.0, 0.2
+EXCESS_MS, EXCESS_FALL = 40.0, 0.2
 """What the delay is more than this above the wanted one, as after a slow start, falls by this share a second more."""
 
 
@@ -52,7 +52,7 @@ class PlayoutClock:
         maximum_ms: float = 400.0,
         margin_ms: float = 8.0,
         quantile: float = 0.98,
-        fall_ms_per_s: float = 10.0,
+        fall_ms_per_s: float = 15.0,
     ) -> None:
         self._minimum, self._maximum, self._margin = minimum_ms, maximum_ms, margin_ms
         self._quantile, self._fall = quantile, fall_ms_per_s

@@ -19,17 +19,20 @@ HEADER_BYTES = 50
 
 class SoundWay:
     """Feed every packet as it comes. What came late by itself, as with jitter, is no queue: the least of `PACKETS` in a
-    row counts. The least of all is forgotten after one to two windows, as routes and clocks change."""
+    row counts. The least of all is forgotten after one to two windows, as routes and clocks change. Eight that
+    take the same are on a way that has become longer: a queue grows or drains."""
 
     PACKETS = 3
     WINDOW_MS = 10_000.0
     FRESH_MS = 2_000.0
+    STEADY_MS, STEADY_PACKETS = 12.0, 8
     SHORTEST_MS, LONGEST_MS = 10.0, 120.0
     """Of the sound in a packet; others hold none, or there was a pause."""
 
     def __init__(self) -> None:
         self._last: tuple[int, int, float, float] | None = None  # number, time, unwrapped ms, arrival
         self._beyond: deque[float] = deque(maxlen=self.PACKETS)  # arrival less time and length, of the latest
+        self._steady: deque[float] = deque(maxlen=self.STEADY_PACKETS)
         self._least: tuple[float, float] = (float("inf"), float("inf"))  # in this window and the one before
         self._window_ms = self._measured_ms = float("-inf")
         self._busy_bytes, self._busy_ms = 0, 0.0
@@ -55,6 +58,9 @@ class SoundWay:
             self._window_ms, self._least = now_ms, (float("inf"), self._least[0])
         self._least = (min(self._least[0], wait_ms), self._least[1])
         self._beyond.append(wait_ms - length_ms)
+        self._steady.append(wait_ms)
+        if len(self._steady) == self.STEADY_PACKETS and max(self._steady) - min(self._steady) < self.STEADY_MS:
+            self._least = (min(self._steady), float("inf"))
         self._measured_ms = now_ms
 
     def queue_ms(self, now_ms: float) -> float | None:

@@ -134,6 +134,17 @@ def test_what_waits_for_a_packet_of_sound_is_one_message() -> None:
     assert (rate.plan.every, rate.plan.wire_bps < 1_200) == (5, True), "no less can be had"
 
 
+def test_a_way_that_is_long_is_climbed_on_and_one_that_grows_longer_is_not() -> None:
+    congestion = Congestion(0.1, FIRST_SHARE)
+    congestion.heard(Feedback(0.0, 50.0, 10, 0.0, 0.0), 20_000, 0.0)
+    before = congestion.share
+    congestion.heard(Feedback(0.0, 650.0, 10, 0.0, 0.0), 20_000, 0.0)
+    assert congestion.share == before, "the report itself may have waited"
+    for _ in range(8):
+        congestion.heard(Feedback(0.0, 650.0, 10, 0.0, 0.0), 20_000, 0.0)
+    assert congestion.share == 1.0
+
+
 def test_another_budget_begins_with_what_was_carried_of_the_one_before() -> None:
     rate = RateControl(RateConfig(), 25.0, CARRIED)
     rate.allot(lambda share: 5_000, 20_000)

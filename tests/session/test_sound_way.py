@@ -21,7 +21,8 @@ def test_a_queue_is_told_whatever_the_clocks_say_and_numbers_wrap() -> None:
         way = SoundWay()
         now_ms = feed(way, [7.0] * 30, start=start)
         assert way.queue_ms(now_ms) == pytest.approx(0, abs=0.1)
-        now_ms = feed(way, [7.0 + 150] * 5, start=start + 30)
+        now_ms = feed(way, [7.0 + 170, 7.0 + 150, 7.0 + 160], start=start + 30)
+        now_ms = feed(way, [7.0], start=start + 33)
         assert way.queue_ms(now_ms) == pytest.approx(90, abs=0.1), "beyond a packet's own 60 ms"
 
 
@@ -53,11 +54,14 @@ def test_pauses_are_no_queue_and_old_news_is_none() -> None:
     assert way.queue_ms(now_ms + 2200) is None
 
 
-def test_a_way_that_stays_longer_is_its_length_after_a_while() -> None:
+def test_a_way_that_becomes_longer_is_no_queue_and_its_length_after_a_while() -> None:
     way = SoundWay()
     feed(way, [0.0] * 50)
-    assert way.queue_ms(feed(way, [200.0] * 50, start=50)) == pytest.approx(140, abs=0.1)
-    assert way.queue_ms(feed(way, [200.0] * 400, start=100)) == pytest.approx(0, abs=0.1)
+    assert way.queue_ms(feed(way, [200.0] * 5, start=50)) == pytest.approx(140, abs=0.1)
+    assert way.queue_ms(feed(way, [200.0] * 5, start=55)) == 0
+    uneven = [400.0, 420.0] * 200
+    assert way.queue_ms(feed(way, uneven[:40], start=60)) == pytest.approx(140, abs=0.1)
+    assert way.queue_ms(feed(way, uneven, start=100)) == pytest.approx(0, abs=0.1)
 
 
 def test_the_rate_is_that_of_the_way_while_packets_follow_each_other() -> None:
