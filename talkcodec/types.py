@@ -15,6 +15,7 @@ __all__ = [
     "Drive",
     "FloatArray",
     "Kind",
+    "Later",
     "Motion",
     "Picture",
     "PlayedPicture",
@@ -42,7 +43,7 @@ class Motion:
     jacobians: FloatArray | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Base:
     """A small picture of an instant, to be restored with the reference.
 
@@ -54,12 +55,23 @@ class Base:
     flow: FloatArray
 
 
+class Later(NamedTuple):
+    """The base picture behind an instant that has none of its own; share: how far the instant is on the way to it."""
+
+    base: Base
+    share: float
+
+
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """What a reference picture is generated with: its keypoints moved to `motion`, or `base` restored with it."""
+    """What a reference picture is generated with: its keypoints moved to `motion`, or `base` restored with it.
+
+    later: the instant lies between `base` and this.
+    """
 
     motion: Motion | None = None
     base: Base | None = None
+    later: Later | None = None
 
 
 class Crop(NamedTuple):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from talkcodec.types import Base, Drive, FloatArray, Motion
+from talkcodec.types import Drive, FloatArray, Later, Motion
 
 __all__ = ["CONCEAL_MS", "extrapolate_motion", "mix_drive", "mix_motion"]
 
@@ -21,13 +21,12 @@ def mix_motion(a: Motion, b: Motion, share: float) -> Motion:
 def mix_drive(a: Drive, b: Drive, share: float) -> Drive:
     """What drives an instant between two, both with the same reference: each layer that both have, mixed.
 
-    Where the flows of both base pictures lead to the same reference, their mean is the flow of the instant between.
+    Base pictures are named, and mixed where they are restored: that takes looking at them.
     """
     motion = mix_motion(a.motion, b.motion, share) if a.motion is not None and b.motion is not None else None
-    if a.base is None or b.base is None or a.base.picture.shape != b.base.picture.shape:
+    if a.base is None or b.base is None:
         return Drive(motion, None if motion is not None else a.base)
-    flow = _mix(a.base.flow, b.base.flow, share)
-    return Drive(motion, Base(_mix(a.base.picture, b.base.picture, share), flow))
+    return Drive(motion, a.base, Later(b.base, share))
 
 
 def extrapolate_motion(

@@ -13,6 +13,7 @@ import numpy as np
 from talkcodec.errors import EngineError, ModelError
 from talkcodec.model.config import DEFAULT_MODEL, ModelConfig
 from talkcodec.model.files import ModelFile, read_model_file
+from talkcodec.runtime.between import between
 from talkcodec.runtime.restoration import open_restorer, restoration_for
 from talkcodec.runtime.restorer import Blend, Restorable, Restorer, find_flow
 from talkcodec.types import Base, Drive, FloatArray, Motion, Picture
@@ -99,7 +100,8 @@ class Engine:
         light: base pictures are blended, without the network, where a machine has no time for it."""
         self._check_reference(reference)
         if drive.base is not None:
-            return self._restored(reference, drive.base, light)
+            base = drive.base if drive.later is None else between(drive.base, *drive.later)
+            return self._restored(reference, base, light)
         motion = self._check_motion(drive.motion)
         if not reference.arrays:
             raise EngineError("reference was encoded without its motion: it cannot be moved, only restored with")

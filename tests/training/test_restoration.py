@@ -14,6 +14,7 @@ import torch
 from talkcodec.errors import ConfigError, MediaError, ModelError
 from talkcodec.model.restoration_config import RestorationConfig
 from talkcodec.model.restoration_files import load_restoration
+from talkcodec.runtime.between import between
 from talkcodec.runtime.restorer import reduced_grey
 from talkcodec.sample import sample_path
 from talkcodec.training.command import train
@@ -32,6 +33,7 @@ from talkcodec.training.restoration.samples import (
 from talkcodec.training.restoration.streams import StreamSettings, add_streams, code_stream
 from talkcodec.training.restoration.trainer import RestorationTrainer
 from talkcodec.training.restoration.validate import RestorationScore, validate, validation_set
+from talkcodec.types import Base
 
 TINY = RestorationTraining(
     RestorationConfig(64, (8, 12, 16), 8, 8, (1, 1, 1)),
@@ -94,14 +96,15 @@ def test_streams_are_what_a_receiver_decodes(cache: Path, clips: list[CodedClip]
     assert before == {path: path.stat().st_mtime_ns for path in cache.glob("*.stream*")}
 
 
-def test_between_two_base_pictures_their_mean_is_known(clips: list[CodedClip]) -> None:
+def test_between_two_base_pictures_it_is_what_a_receiver_makes_of_both(clips: list[CodedClip]) -> None:
     keyframe = np.array(clips[0].clip.keyframes[0])
     reduced = cv2.resize(keyframe, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    stream = Stream(StreamSettings(32, 50, 4), np.stack([reduced, np.full_like(reduced, 128)]))
+    stream = Stream(StreamSettings(32, 50, 4), np.stack([reduced, np.roll(reduced, 4, axis=1)]))
     first, quarter, last = (moment(stream, frame, reduced_grey(keyframe)) for frame in (0, 1, 4))
     assert np.abs(first.flow).max() < 0.02  # the keyframe itself
-    np.testing.assert_allclose(quarter.base, 0.75 * first.base + 0.25 * last.base, atol=1e-4)
-    np.testing.assert_allclose(quarter.flow, 0.75 * first.flow + 0.25 * last.flow, atol=1e-6)
+    made = between(*(Base(now.base, now.flow) for now in (first, last)), 0.25)
+    np.testing.assert_allclose(quarter.base, made.picture, atol=1e-4)
+    np.testing.assert_allclose(quarter.flow, made.flow, atol=1e-6)
 
 
 def test_flow_points_from_the_base_into_the_keyframe(clips: list[CodedClip]) -> None:

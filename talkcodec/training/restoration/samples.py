@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from talkcodec.errors import MediaError
+from talkcodec.runtime.between import between
 from talkcodec.runtime.restorer import find_flow, reduced_grey
 from talkcodec.training.data import Clip, keyframe_positions, load_cache
 from talkcodec.training.restoration.config import RestorationTraining
 from talkcodec.training.restoration.streams import StreamSettings
-from talkcodec.types import Picture
+from talkcodec.types import Base, Picture
 
 __all__ = [
     "Batch",
@@ -26,7 +27,6 @@ __all__ = [
     "Part",
     "Samples",
     "Stream",
-    "enlarge_base",
     "load_coded",
     "moment",
 ]
@@ -96,29 +96,23 @@ def load_coded(cache: Path) -> list[CodedClip]:
     return coded
 
 
-def enlarge_base(picture: Picture, size: int) -> Picture:
-    """A decoded base picture at the size at which the network takes it."""
-    if picture.shape[0] == size:
-        return picture
-    return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
-
-
 def moment(stream: Stream, frame: int, reduced: npt.NDArray[np.uint8]) -> Moment:
-    """What is known at a frame: its own base picture, or both neighbours' mean, weighted by their nearness in time.
+    """What is known at a frame: its own base picture, or what the receiver makes of both neighbours.
 
     reduced: of the keyframe, as `reduced_grey` makes it.
     """
     number, within = divmod(frame, stream.settings.every)
-    share = within / stream.settings.every
-    size = reduced.shape[0]
-    base = enlarge_base(stream.pictures[number], size)
-    flow = find_flow(base, reduced)
-    if not share:
-        return Moment(base.astype(np.float32), flow)
-    after = enlarge_base(stream.pictures[number + 1], size)
-    flow_after = find_flow(after, reduced)
-    mean = (1 - share) * base.astype(np.float32) + share * after.astype(np.float32)
-    return Moment(mean, (1 - share) * flow + share * flow_after)
+    base = _base(stream.pictures[number], reduced)
+    if within:
+        base = between(base, _base(stream.pictures[number + 1], reduced), within / stream.settings.every)
+    half, picture = reduced.shape[0], base.picture
+    if picture.shape[0] != half:
+        picture = np.asarray(cv2.resize(picture, (half, half), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
+    return Moment(picture, base.flow)
+
+
+def _base(picture: Picture, reduced: npt.NDArray[np.uint8]) -> Base:
+    return Base(picture.astype(np.float32), find_flow(picture, reduced))
 
 
 class Samples:
