@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from talkcodec.runtime.restorer import as_picture
 from talkcodec.types import Base, FloatArray
 
 __all__ = ["between"]
@@ -45,8 +46,7 @@ def _path(a: Base, b: Base) -> FloatArray:
 
 
 def _grey(picture: FloatArray, size: int) -> npt.NDArray[np.uint8]:
-    whole = np.clip(np.rint(_resized(picture, size)), 0, 255).astype(np.uint8)
-    return np.asarray(cv2.cvtColor(whole, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(as_picture(_resized(picture, size)), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def _reduced(picture: FloatArray, size: int) -> Any:

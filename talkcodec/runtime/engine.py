@@ -15,7 +15,7 @@ from talkcodec.model.config import DEFAULT_MODEL, ModelConfig
 from talkcodec.model.files import ModelFile, read_model_file
 from talkcodec.runtime.between import between
 from talkcodec.runtime.restoration import open_restorer, restoration_for
-from talkcodec.runtime.restorer import Blend, Restorable, Restorer, find_flow
+from talkcodec.runtime.restorer import Blend, Restorable, Restorer, as_picture, find_flow
 from talkcodec.types import Base, Drive, FloatArray, Motion, Picture
 
 __all__ = ["Backend", "Engine", "EngineName", "Precision", "Reference", "open_engine"]
@@ -115,7 +115,7 @@ class Engine:
     def _restored(self, reference: Reference, base: Base, light: bool) -> Picture:
         size = self.config.picture_size
         if base.picture.shape[0] >= size:
-            return np.asarray(np.clip(np.rint(base.picture), 0, 255), dtype=np.uint8)
+            return as_picture(base.picture)
         restorable = self._restorable(reference)
         return (_LIGHT if light else self._opened_restorer()).restore(restorable, base)
 

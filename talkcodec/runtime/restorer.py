@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from talkcodec.types import Base, FloatArray, Picture
 
-__all__ = ["Blend", "Restorable", "Restorer", "find_flow", "reduced_grey"]
+__all__ = ["Blend", "Restorable", "Restorer", "as_picture", "find_flow", "own_base", "reduced_grey"]
 
 _TOLERANCE = 20.0
 """Difference of base and reference, of 255, at which the reference's share has fallen to 1 / e."""
@@ -66,7 +66,7 @@ class Blend:
         agreement = np.exp(-cv2.blur(apart, (5, 5)) / _TOLERANCE**2)
         mask = cv2.resize(agreement, (size, size), interpolation=cv2.INTER_LINEAR)[..., None]
         mixed = mask * warped + (1 - mask) * enlarged
-        return np.asarray(np.clip(np.rint(mixed), 0, 255), dtype=np.uint8)
+        return as_picture(mixed)
 
 
 def find_flow(base: Picture, reduced: npt.NDArray[np.uint8]) -> FloatArray:
@@ -87,6 +87,17 @@ def reduced_grey(reference: Picture) -> npt.NDArray[np.uint8]:
     half = reference.shape[0] // 2
     small = cv2.resize(reference, (half, half), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+def own_base(picture: Picture) -> FloatArray:
+    """A picture (S, S, 3) reduced to S/2: the base, where a picture of the whole size is restored with itself."""
+    half = picture.shape[0] // 2
+    return np.asarray(cv2.resize(picture, (half, half), interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def as_picture(values: FloatArray) -> Picture:
+    """(H, W, 3) in [0, 255], rounded."""
+    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
 
 
 def _sized(picture: Any, size: int) -> Any:

@@ -57,8 +57,9 @@ def train(
     if isinstance(config, RestorationTraining):
         names = {clip.name for clip in clips}
         with _bar(console, True) as bar:
-            add_streams(data_cache / "train", config.streams, partial(_tick, bar, bar.add_task("coding", total=None)))
-        coded = [clip for clip in load_coded(data_cache / "train") if clip.clip.name in names]
+            tick = partial(_tick, bar, bar.add_task("coding", total=None))
+            add_streams(data_cache / "train", config.streams, tick, config.whole)
+        coded = [clip for clip in load_coded(data_cache / "train", config.whole) if clip.clip.name in names]
         features = FaceFeatures(face_features) if face_features is not None and config.needs_features else None
         trainer = RestorationTrainer(config, coded, held_out, out, features)
     else:

@@ -56,6 +56,7 @@ class RestorationStage:
 class RestorationTraining:
     """model: the network's configuration. Everything else is how it is trained.
 
+    whole: restore pictures that were coded at the whole size, as in the video rung; each is its own keyframe.
     keyframes: stills of each clip; qualities: range of theirs. streams: coded streams of each identity.
     each: samples of one keyframe. near_share: of the samples within a second of the keyframe; between_share: of those
     that lie between two coded pictures, where a stream has such.
@@ -66,6 +67,7 @@ class RestorationTraining:
     seed: int = 0
     precision: str = "bf16"
     ema: float = 0.998
+    whole: bool = False
     keyframes: int = 8
     qualities: tuple[int, int] = (25, 60)
     streams: int = 13
@@ -85,6 +87,8 @@ class RestorationTraining:
             raise ConfigError(f"qualities: got {self.qualities}, expected two still qualities, 0 to 100, low and high")
         if min(self.keyframes, self.streams, self.each) < 1:
             raise ConfigError("keyframes, streams and each must be at least 1")
+        if self.whole and self.each != 1:
+            raise ConfigError(f"each: got {self.each}, expected 1 where whole is true: a picture is its own keyframe")
         if any(stage.batch % self.each or stage.size > self.model.picture_size for stage in self.stages):
             raise ConfigError(f"stages: batch is a multiple of each ({self.each}), size at most the picture's")
         if not (0 <= self.near_share <= 1 and 0 <= self.between_share <= 1):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from talkcodec.errors import MediaError
 from talkcodec.runtime.between import between
-from talkcodec.runtime.restorer import find_flow, reduced_grey
+from talkcodec.runtime.restorer import as_picture, find_flow, own_base, reduced_grey
 from talkcodec.training.data import Clip, keyframe_positions, load_cache
 from talkcodec.training.restoration.config import RestorationTraining
 from talkcodec.training.restoration.streams import StreamSettings
@@ -29,6 +29,7 @@ __all__ = [
     "Stream",
     "load_coded",
     "moment",
+    "whole_moment",
 ]
 
 NEAR_FRAMES = 25
@@ -81,12 +82,12 @@ class Batch(NamedTuple):
     parts: Part
 
 
-def load_coded(cache: Path) -> list[CodedClip]:
-    """The clips of a cache that were coded, their pictures left on disk until they are read."""
+def load_coded(cache: Path, whole: bool = False) -> list[CodedClip]:
+    """The clips of a cache that were coded, their pictures left on disk until they are read. whole: at their size."""
     coded = []
     for name, clip in zip(sorted(cache.glob("*.json")), load_cache(cache), strict=True):
         streams = []
-        for path in sorted(cache.glob(f"{name.stem}.stream*.npy")):
+        for path in sorted(cache.glob(f"{name.stem}.{'whole' if whole else 'stream'}*.npy")):
             settings = StreamSettings(**json.loads(path.with_suffix(".settings").read_text()))
             pictures = np.load(path, mmap_mode="r")
             if len(pictures) > 1:
@@ -113,6 +114,18 @@ def moment(stream: Stream, frame: int, reduced: npt.NDArray[np.uint8]) -> Moment
 
 def _base(picture: Picture, reduced: npt.NDArray[np.uint8]) -> Base:
     return Base(picture.astype(np.float32), find_flow(picture, reduced))
+
+
+def whole_moment(stream: Stream, frame: int) -> tuple[Picture, Moment]:
+    """What is known at a frame of a stream of the whole size: the decoded picture, keyframe and base at once."""
+    number, within = divmod(frame, stream.settings.every)
+    size = stream.settings.size
+    still: npt.NDArray[np.float32] = np.zeros((2, size // 2, size // 2), np.float32)
+    picture = np.array(stream.pictures[number])
+    if within:
+        before, after = (Base(stream.pictures[n].astype(np.float32), still) for n in (number, number + 1))
+        picture = as_picture(between(before, after, within / stream.settings.every).picture)
+    return picture, Moment(own_base(picture), still)
 
 
 class Samples:
@@ -143,38 +156,17 @@ class Samples:
             mirrored = bool(random.random() < 0.5)
             reduced = reduced_grey(keyframe)
             for _ in range(self.config.each):
-                part = self._part(coded, position, reduced, side, random)
+                stream = coded.streams[random.integers(len(coded.streams))]
+                frame = self._frame(stream, position, random)
+                if self.config.whole:
+                    keyframe, now = whole_moment(stream, frame)
+                else:
+                    now = moment(stream, frame, reduced)
+                part = _part(coded.clip, frame, now, side, random)
                 parts.append(_mirrored(part) if mirrored else part)
             keyframes.append(keyframe[:, ::-1] if mirrored else keyframe)
         columns = [np.stack(column) for column in zip(*parts, strict=True)]
         return Batch(np.stack(keyframes), Part(*columns))
-
-    def _part(
-        self,
-        coded: CodedClip,
-        position: int,
-        reduced: npt.NDArray[np.uint8],
-        side: int,
-        random: np.random.Generator,
-    ) -> Part:
-        stream = coded.streams[random.integers(len(coded.streams))]
-        frame = self._frame(stream, position, random)
-        now = moment(stream, frame, reduced)
-        picture = coded.clip.frames[frame]
-        whole = picture.shape[0]
-        marks = np.full((68, 2), np.nan, np.float32)
-        if coded.clip.landmarks is not None:
-            marks = np.array(coded.clip.landmarks[frame])
-        left, top = _corner(marks, whole, side, random)
-        middle = (np.array([left, top], np.float32) + side / 2) / (whole / 2) - 1
-        half = (slice(top // 2, (top + side) // 2), slice(left // 2, (left + side) // 2))
-        return Part(
-            now.base[half],
-            now.flow[(slice(None), *half)],
-            picture[top : top + side, left : left + side],
-            middle.astype(np.float32),
-            ((marks - middle) * (whole / side)).astype(np.float32),
-        )
 
     def _frame(self, stream: Stream, position: int, random: np.random.Generator) -> int:
         every = stream.settings.every
@@ -186,6 +178,24 @@ class Samples:
         if every == 1 or coded >= last:
             return coded
         return coded + int(random.integers(1, every)) if random.random() < self.config.between_share else coded
+
+
+def _part(clip: Clip, frame: int, now: Moment, side: int, random: np.random.Generator) -> Part:
+    picture = clip.frames[frame]
+    whole = picture.shape[0]
+    marks = np.full((68, 2), np.nan, np.float32)
+    if clip.landmarks is not None:
+        marks = np.array(clip.landmarks[frame])
+    left, top = _corner(marks, whole, side, random)
+    middle = (np.array([left, top], np.float32) + side / 2) / (whole / 2) - 1
+    half = (slice(top // 2, (top + side) // 2), slice(left // 2, (left + side) // 2))
+    return Part(
+        now.base[half],
+        now.flow[(slice(None), *half)],
+        picture[top : top + side, left : left + side],
+        middle.astype(np.float32),
+        ((marks - middle) * (whole / side)).astype(np.float32),
+    )
 
 
 def _corner(marks: npt.NDArray[np.float32], whole: int, side: int, random: np.random.Generator) -> tuple[int, int]:

@@ -51,11 +51,14 @@ class StreamSettings:
     smoothing_px: float = 0.0
 
 
-def draw_settings(random: np.random.Generator, number: int) -> StreamSettings:
+def draw_settings(random: np.random.Generator, number: int, whole_size: int | None = None) -> StreamSettings:
     """Settings of a clip's stream `number`; the number sees to it that few streams already cover what there is.
 
-    Of the first eight one is VP9, all after them are, as a call codes it.
+    Of the first eight one is VP9, all after them are, as a call codes it. whole_size: as the video rung codes pictures
+    of this size, instead.
     """
+    if whole_size is not None:
+        return StreamSettings(whole_size, int(random.integers(36, 62)), 1 + (number % 3 < 2), "vp9", 1)
     if number >= 8:
         size, every = ((128, 2), (96, 3), (128, 2), (96, 2), (128, 3))[number % 5 - 3]
         return StreamSettings(size, int(random.integers(50, 64)), every, "vp9", 1)
@@ -103,10 +106,16 @@ def code_stream(frames: npt.NDArray[np.uint8], settings: StreamSettings) -> Code
     return CodedStream(np.stack(decoded), [packet.size for packet in packets])
 
 
-def add_streams(cache: Path, streams: int, report: Callable[[int, int, str], None] | None = None) -> None:
+def add_streams(
+    cache: Path,
+    streams: int,
+    report: Callable[[int, int, str], None] | None = None,
+    whole: bool = False,
+) -> None:
     """Code every clip of a cache, unless that was done: stream 0 of all clips first, then stream 1, and so on.
 
     streams: of each identity; who has many clips gets fewer of each, but never less than two.
+    whole: at the clip's size.
     """
     clips = {index: json.loads(index.read_text())["identity"] for index in sorted(cache.glob("*.json"))}
     counts = list(clips.values())
@@ -119,12 +128,12 @@ def add_streams(cache: Path, streams: int, report: Callable[[int, int, str], Non
     for done, (number, index) in enumerate(work):
         if report:
             report(done, len(work), index.stem)
-        target = index.with_suffix(f".stream{number}.npy")
+        target = index.with_suffix(f".{'whole' if whole else 'stream'}{number}.npy")
         if target.exists():
             continue
         random = np.random.default_rng([int(index.stem[:8], 16), number])
-        settings = draw_settings(random, number)
         frames = np.load(index.with_suffix(".frames.npy"), mmap_mode="r")[:FRAMES_CODED]
+        settings = draw_settings(random, number, frames.shape[1] if whole else None)
         pictures = code_stream(frames, settings).pictures
         about = target.with_suffix(".settings")
         about.write_text(json.dumps(asdict(settings)))

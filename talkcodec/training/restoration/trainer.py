@@ -57,7 +57,7 @@ class RestorationTrainer(Loop[RestorationStage]):
         self.optimizer = torch.optim.Adam(self.network.parameters(), betas=(0.9, 0.99))
         self.kept = {name: getattr(self, name) for name in ("network", "average", "optimizer")}
         self.samples = Samples(clips, config, self.rank)
-        self.validation = validation_set(validation) if validation and self.rank == 0 else None
+        self.validation = validation_set(validation, whole=config.whole) if validation and self.rank == 0 else None
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="samples")
         self._ahead: tuple[int, Future[Batch]] | None = None
 

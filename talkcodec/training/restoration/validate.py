@@ -11,7 +11,7 @@ from talkcodec.model.restoration import RestorationNetwork
 from talkcodec.runtime.restorer import reduced_grey
 from talkcodec.training.data import Clip
 from talkcodec.training.restoration.objective import pictures_to_tensor
-from talkcodec.training.restoration.samples import Stream, moment
+from talkcodec.training.restoration.samples import Stream, moment, whole_moment
 from talkcodec.training.restoration.streams import StreamSettings, code_stream
 from talkcodec.training.validate import picture_scores
 
@@ -21,6 +21,8 @@ FRAMES = 80
 """Of each clip that are coded."""
 
 SETTINGS = tuple(StreamSettings(size, crf, 2) for size, crf in ((128, 63), (128, 57), (128, 50), (96, 57)))
+WHOLE_CRFS = (55, 48, 41)
+"""Of pictures of the whole size, as the video rung codes them."""
 
 
 class RestorationScore(NamedTuple):
@@ -60,22 +62,35 @@ class ValidationSet(NamedTuple):
     targets: npt.NDArray[np.uint8]
 
 
-def validation_set(clips: list[Clip], settings: tuple[StreamSettings, ...] = SETTINGS) -> ValidationSet:
-    """Every clip coded with each of the settings; two coded instants and two between, the keyframe the clip's first."""
-    which, moments, targets = [], [], []
-    for number, clip in enumerate(clips):
+def validation_set(
+    clips: list[Clip], settings: tuple[StreamSettings, ...] | None = None, whole: bool = False
+) -> ValidationSet:
+    """Every clip coded with each of the settings; two coded instants and two between, the keyframe the clip's first.
+
+    whole: at the clip's size, and each picture its own keyframe.
+    """
+    keyframes, which, moments, targets = [], [], [], []
+    for clip in clips:
         reduced = reduced_grey(np.array(clip.keyframes[0]))
         frames = clip.frames[:FRAMES]
-        for setting in settings:
+        own = tuple(StreamSettings(frames.shape[1], crf, 2, "vp9", 1) for crf in WHOLE_CRFS)
+        if not whole:
+            keyframes.append(np.array(clip.keyframes[0]))
+        for setting in settings or (own if whole else SETTINGS):
             stream = Stream(setting, code_stream(frames, setting).pictures)
             last = len(stream.pictures) - 1
             for coded in {last // 2, last}:
                 for frame in {coded * setting.every, max(0, coded * setting.every - setting.every // 2)}:
-                    which.append(number)
-                    moments.append(moment(stream, frame, reduced))
+                    if whole:
+                        picture, now = whole_moment(stream, frame)
+                        keyframes.append(picture)
+                    else:
+                        now = moment(stream, frame, reduced)
+                    which.append(len(keyframes) - 1)
+                    moments.append(now)
                     targets.append(frames[frame])
     return ValidationSet(
-        pictures_to_tensor(np.stack([clip.keyframes[0] for clip in clips])),
+        pictures_to_tensor(np.stack(keyframes)),
         which,
         pictures_to_tensor(np.stack([m.base for m in moments])),
         torch.from_numpy(np.stack([m.flow for m in moments])),
