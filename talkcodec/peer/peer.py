@@ -365,7 +365,8 @@ class Peer:
         assert self._receives is not None
         due_s, end = sound.arrived_s, self.receiving
         if end is not None:
-            due_ms = end.session.jitter_buffer.sound_ready(sound.timestamp, sound.arrived_s * 1000)
+            packet_ms = 0.0 if self._sound_in is None else self._sound_in.packet_ms
+            due_ms = end.session.jitter_buffer.sound_ready(sound.timestamp, sound.arrived_s * 1000, packet_ms)
             if due_ms is not None:
                 # Pictures are on the screen once they are generated: sound is played that much later too.
                 due_s = max(due_s, (due_ms + (end.generate_ms.at(0.5) or 0.0)) / 1000)

@@ -66,6 +66,7 @@ class SendingEnd(WorkingEnd[_Captured]):
         encoder = config.encoder if shows_base else replace(config.encoder, rung=Rung.MOTION)
         if config.rung is not None and config.bitrate_bps is None and shows_base:
             encoder = config_for_rung(config.rung, encoder, engine.config.picture_size)
+        self._engine = engine
         self._encoder = Encoder(engine, encoder)
         if config.bitrate_bps is not None and shows_base:
             self._encoder.aim(config.bitrate_bps, config.rung)
@@ -153,6 +154,8 @@ class SendingEnd(WorkingEnd[_Captured]):
         if unit.base is not None and unit.base.start is not None:
             self._restarting = False
         if unit.keyframe is not None:
+            if self.keyframe_sent_s is None and self._shows_base:
+                self._worker.order(self._engine.prepare)  # nothing is seen before it has crossed
             self._wished = False
             self.keyframe_sent_s = now_s
         self._wake()

@@ -209,6 +209,8 @@ class SoundReceiver:
         self._on_sound, self._failed = on_sound, failed
         self._buffer, self._decoder, self._concealment = VoiceBuffer(), OpusDecoder(), Concealment()
         self.way = SoundWay()
+        self.packet_ms = 0.0
+        """Of the packet of sound that came last."""
         self._clock: SoundClock | None = None
         self._waiting: deque[tuple[int, SoundArray, float]] = deque(maxlen=100)
         self._loop = asyncio.get_running_loop()
@@ -259,6 +261,7 @@ class SoundReceiver:
             self._buffer.decoded(len(samples))
             if len(samples) <= _EMPTY_SAMPLES:  # it carried something else
                 return
+            self.packet_ms = len(samples) * 1000 / OPUS_RATE_HZ
             samples = self._concealment.received(samples)
         for start in range(0, len(samples), BLOCK_SAMPLES):
             block = (piece.position + start, samples[start : start + BLOCK_SAMPLES], now_s)
