@@ -288,6 +288,7 @@ class Peer:
             link.receiving = ReceivingEnd(self._engine, theirs, self.config, self._show, same_clock=self.same_clock)
             if self._sound_in is not None:
                 link.receiving.session.sound_way = self._sound_in.way
+                self._sound_in.due_ms = link.receiving.session.jitter_buffer.sound_due_ms
         if sends is not None:
             cost = link.transport.cost
             if sends.on_self is None:
