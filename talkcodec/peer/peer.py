@@ -333,6 +333,7 @@ class Peer:
             if self.carrier == "sound":
                 sending.session.ride(plan.frame_ms)
             sending.session.repeat, sending.session.keyframe_bps = plan.repeat, plan.keyframe_bps
+            sending.session.allowance.bps = plan.picture_bps
             if self._takes_short_pieces:
                 sending.session.piece_bytes = plan.piece_bytes
             if abs(plan.coded_bps / self._aimed_bps - 1) > AIM_STEP:

@@ -19,6 +19,7 @@ from talkcodec.bitstream.base import is_start
 from talkcodec.clock import CLOCK_HZ, seq16_add, time32_diff
 from talkcodec.coding import AccessUnit, HeldReferences, UnitWriter
 from talkcodec.errors import ConfigError
+from talkcodec.session.allowance import Allowance
 from talkcodec.session.base_chain import BaseChain
 from talkcodec.session.congestion import QUEUE_MS, Feedback
 from talkcodec.session.fragments import KeyframeTransfer, split_bundle
@@ -32,6 +33,9 @@ from talkcodec.types import Delivery, WireCost
 __all__ = ["Sender", "SenderConfig", "SenderCounts"]
 
 _REMEMBERED_BUNDLES = 128
+
+_MESSAGE_BYTES = 17
+"""Around the units of a message that rides with the sound."""
 
 RIDE_PATIENCE_MS = 40.0
 """So much later than planned a unit goes by itself: no packet comes."""
@@ -112,7 +116,9 @@ class Sender:
         """`hello` is this end's own. cost: what the transport adds to a message, for rate control."""
         self._config, self.held = config, held
         self.repeat = config.repeat
-        """Whether each message carries the units of the one before once more; may be set at any time."""
+        """Whether each message carries the units of the one before once more, where `allowance` affords it; may be
+        set at any time."""
+        self.allowance = Allowance()
         self.keyframe_bps: float = config.keyframe_bps
         self.piece_bytes: int | None = None
         """Pace of keyframes after the first, and length of their pieces; may be set at any time. None: as long as can
@@ -268,7 +274,8 @@ class Sender:
         bundles, self._again = self._again, []
         out = [Outgoing(Delivery.DROPPABLE, message) for b in bundles for message in split_bundle(b, self._limits)]
         for again in bundles:
-            self._repeated_bytes += sum(len(unit.payload) for unit in again.units)
+            self._repeated_bytes += _payload_bytes(again)
+            self.allowance.took(_payload_bytes(again) + _MESSAGE_BYTES, now_ms)
             self._remember(again, now_ms)
         bundle = self._due_bundle(now_ms, droppable_backlog_bytes, leaving)
         if bundle is not None:
@@ -280,6 +287,7 @@ class Sender:
             piece = self._transfer.next_piece(now_ms) if first or now_ms >= self._queued_until_ms else None
             if piece is not None:
                 out.append(Outgoing(Delivery.RELIABLE, piece))
+                self.allowance.took(len(piece.data) + PIECE_ENVELOPE_BYTES, now_ms)
                 pace_bps = self._config.keyframe_bps * FIRST_KEYFRAME_PACE if first else self.keyframe_bps
                 self._next_piece_ms = now_ms + (len(piece.data) + PIECE_ENVELOPE_BYTES) * 8000 / pace_bps
         return out
@@ -296,9 +304,11 @@ class Sender:
                     self._rate.unit_sent(len(unit.payload))
                 self._unit_bytes += len(unit.payload)
             self._chain.left(bundle)
+            self.allowance.took(_payload_bytes(bundle) + _MESSAGE_BYTES, now_ms)
             before, self._previous = self._previous, bundle
-            if self.repeat and before is not None:
+            if self.repeat and before is not None and self.allowance.affords(_payload_bytes(before), now_ms):
                 bundle = self._with(before, bundle)
+                self.allowance.took(_payload_bytes(before) if bundle is not self._previous else 0, now_ms)
             self._sent_base.left(bundle, now_ms)
             self._remember(bundle, now_ms)
         return bundle
@@ -312,7 +322,7 @@ class Sender:
 
     def _with(self, before: MotionBundle, bundle: MotionBundle) -> MotionBundle:
         """The bundle with the units of the one before in front of it, where both fit one message."""
-        size = sum(len(unit.payload) for unit in (*before.units, *bundle.units))
+        size = _payload_bytes(before) + _payload_bytes(bundle)
         follows = seq16_add(before.sequence, len(before.units)) == bundle.sequence
         if any(unit.layer is Layer.BASE and is_start(unit.payload) for unit in before.units):
             return bundle  # long, and where it is lost the peer says so
@@ -321,7 +331,7 @@ class Sender:
         last = before.timestamp + sum(unit.delta for unit in before.units)
         first = bundle.units[0]
         joined = BundledUnit((bundle.timestamp - last) & self._time_mask, first.payload, first.layer)
-        self._repeated_bytes += sum(len(unit.payload) for unit in before.units)
+        self._repeated_bytes += _payload_bytes(before)
         units = (*before.units, joined, *bundle.units[1:])
         return MotionBundle(before.reference_id, before.sequence, before.timestamp, units)
 
@@ -334,3 +344,7 @@ class Sender:
         if self._transfer.pieces_left:
             times.append(max(now_ms + 2.0, self._next_piece_ms, self._queued_until_ms if len(self.held) else 0.0))
         return min(times, default=None)
+
+
+def _payload_bytes(bundle: MotionBundle) -> int:
+    return sum(len(unit.payload) for unit in bundle.units)

@@ -5,6 +5,7 @@ from base_simulation import BaseCall
 
 from talkcodec.bitstream import BundledUnit, Layer, MotionBundle, ReceiverReport
 from talkcodec.clock import seq16_add
+from talkcodec.session.allowance import Allowance
 from talkcodec.session.sender import SenderConfig
 from talkcodec.session.sent_base import SentBase
 from talkcodec.session.sound_way import SoundWay
@@ -103,3 +104,28 @@ def test_a_burst_of_lost_sound_is_reported_before_a_picture_shows_it() -> None:
     assert call.sender.counts.reports == before + 1
     call.run(0.15)
     assert call.sender.counts.reports == before + 1, "once"
+
+
+@pytest.mark.parametrize("picture_bps", [2500.0, 3000.0])
+def test_what_is_said_twice_is_within_the_rate(picture_bps: float) -> None:
+    """Units alone take 2.2 kbit/s with 17 bytes around each message, and all of them twice 3.6."""
+    call = BaseCall(sender_config=SenderConfig(repeat=True), noise=1, base_fps=6.25)
+    call.sender.allowance.bps = picture_bps
+    call.run(40)
+    late = [m for at_ms, m in call.messages if at_ms > 5000 and isinstance(m, MotionBundle)]
+    sent_bps = 8 * sum(17 + sum(len(unit.payload) for unit in m.units) for m in late) / 35
+    alone_bps = 8 * sum(17 + len(m.units[-1].payload) for m in late) / 35
+    assert alone_bps < picture_bps
+    assert alone_bps + 50 < sent_bps <= 1.02 * picture_bps
+
+
+def test_an_allowance_is_saved_for_two_seconds_and_owed_for_two() -> None:
+    allowance = Allowance()
+    assert allowance.affords(1e9, 0.0)
+    allowance.bps = 8000.0
+    assert not allowance.affords(1, 0.0)
+    assert allowance.affords(2000, 60_000.0)
+    assert not allowance.affords(2001, 60_000.0)
+    allowance.took(100_000, 60_000.0)
+    assert not allowance.affords(1, 62_000.0)
+    assert allowance.affords(900, 63_000.0)
