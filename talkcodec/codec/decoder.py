@@ -140,9 +140,8 @@ class Decoder:
         return picture
 
     def has_cheaper(self, drive: Drive) -> bool:
-        """Whether a picture can be made in a cheaper way too: base pictures that are restored can be blended."""
-        bases = [base for base in (drive.base, drive.later and drive.later.base) if base is not None]
-        return bool(bases) and min(base.picture.shape[0] for base in bases) < self._engine.config.picture_size
+        """Whether a picture can be made in a cheaper way too: base pictures need no network."""
+        return drive.base is not None
 
     def conceal(self, timestamp: int) -> tuple[Reference, Drive]:
         """As `drive`, for an instant whose motion unit is missing: extrapolated for CONCEAL_MS, then at rest.
