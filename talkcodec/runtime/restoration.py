@@ -51,7 +51,7 @@ def open_whole(name_or_path: str | Path | None, engine: str, threads: int | None
 
 
 def as_it_is(picture: Picture) -> Picture:
-    """The picture."""
+    """The picture, in any colours."""
     return picture
 
 
