@@ -30,9 +30,10 @@ DEFAULTS: Mapping[str, Mapping[str, int | float | str]] = {
         "ahead": 1,  # 1: a recording's keyframe shows the picture most like those that it restores; 0: its first
         "rtt": -1,  # ms until an acknowledgement is back, as in a call; -1: all is held at once, as in a recording
     },
-    **{name: {"crf": anchor.coarsest, "size": 0, "every": 1} for name, anchor in ANCHORS.items()},
+    **{name: {"crf": anchor.coarsest, "size": 0, "every": 1, "between": 0} for name, anchor in ANCHORS.items()},
 }
-"""Every codec's settings. `crf` is the anchor's quality, coarser is larger; `size` 0 is the clip's own."""
+"""Every codec's settings. `crf` is the anchor's quality, coarser is larger; `size` 0 is the clip's own; `between` 1
+makes the frames between coded ones as talkcodec's receiver does, which no call does with these codecs."""
 
 
 _WORDS: Mapping[tuple[str, int | float | str], str] = {
@@ -40,6 +41,7 @@ _WORDS: Mapping[tuple[str, int | float | str], str] = {
     ("size", 96): "96x96",
     ("every", 2): "half rate",
     ("every", 3): "third rate",
+    ("between", 1): "filled in",
     ("jacobians", 0): "no Jacobians",
 }
 

@@ -136,7 +136,8 @@ def code_point(clip: Clip, point: Point) -> tuple[Frames, Traffic]:
 
     if point.codec == "copy":
         return code_copy(clip, point["quality"] if point["quality"] >= 0 else None)
-    return code_anchor(clip, point.codec, point["crf"], point["size"] or None, point["every"])
+    between = bool(point["between"])
+    return code_anchor(clip, point.codec, point["crf"], point["size"] or None, point["every"], between)
 
 
 def mend_cut_line(results: Path) -> None:

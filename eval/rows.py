@@ -20,8 +20,8 @@ class Row:
     clip: file name without suffix; frames, fps, size: of it. point: Point.key; curve, label: its names for people.
     rates: bits a second (see eval.wire.Traffic). paper, strict: ModeScores as dictionaries; jitter, flicker: as
     ClipScores, None in rows from before they were measured. seconds: wall-clock time of coding and decoding on the
-    machine that measured. model_sha256, restoration_sha256: weights of talkcodec, the latter empty where none restore:
-    in the motion rung, and at a picture size that has none. error: why there are no scores.
+    machine that measured. model_sha256, restoration_sha256: weights of talkcodec, the latter joined by "+", and
+    empty where none restore: in the motion rung, and at a picture size that has none. error: why there are no scores.
     """
 
     clip: str

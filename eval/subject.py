@@ -72,12 +72,11 @@ def model_sha256(model: str) -> str:
 
 
 def restoration_sha256(point: Point) -> str:
-    """Hash of the weights that restore base pictures at a point, hex; empty where none do.
-
-    With rung=auto the ladder may choose the motion rung in the end; the weights count all the same.
-    """
-    name = restoration_for(_engine(str(point["model"])).config.picture_size)
-    return read_label(name).hash.hex() if name and point["rung"] in ("hybrid", "auto") else ""
+    """Hashes of the weights that may restore base pictures at a point, hex, joined by "+"; empty where none do."""
+    size, rung = _engine(str(point["model"])).config.picture_size, point["rung"]
+    whole = {"hybrid": [False], "video": [True], "auto": [False, True]}.get(str(rung), [])
+    names = [restoration_for(size, one) for one in whole]
+    return "+".join(read_label(name).hash.hex() for name in names if name)
 
 
 def code_talkcodec(clip: Clip, point: Point) -> tuple[Frames, Traffic]:

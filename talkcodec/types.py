@@ -48,18 +48,23 @@ class Base:
     """A small picture of an instant, to be restored with the reference.
 
     picture: (h, h, 3) float32 RGB in [0, 255]; flow: (2, S/2, S/2) float32, how far from each of its places the like
-    lies in the reference, (x, y) in units of half the picture.
+    lies in the reference, (x, y) in units of half the picture. crop: what of the captured frame it shows.
     """
 
     picture: FloatArray
     flow: FloatArray
+    crop: "Crop | None" = None
 
 
 class Later(NamedTuple):
-    """The base picture behind an instant that has none of its own; share: how far the instant is on the way to it."""
+    """The base picture behind an instant that has none of its own; share: how far the instant is on the way to it.
+
+    same: its flow leads to the reference of the one before, too, and not to a keyframe between the two.
+    """
 
     base: Base
     share: float
+    same: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ decoded.
 
 import os
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import cv2
@@ -15,6 +16,9 @@ from eval.clips import Clip
 from eval.wire import Traffic, rtp_traffic
 from talkcodec.errors import ConfigError, EngineError
 from talkcodec.picture.av1 import keep_scheduling
+from talkcodec.runtime.between import between
+from talkcodec.runtime.restorer import as_picture
+from talkcodec.types import Base
 
 __all__ = ["code_anchor"]
 
@@ -24,12 +28,14 @@ _H264_SEI, _HEVC_SEI = 6, (39, 40)
 _AV1_TEMPORAL_DELIMITER = 2
 
 
-def code_anchor(clip: Clip, name: str, quality: int, size: int | None = None, every: int = 1) -> tuple[Frames, Traffic]:
+def code_anchor(
+    clip: Clip, name: str, quality: int, size: int | None = None, every: int = 1, fill: bool = False
+) -> tuple[Frames, Traffic]:
     """Code and decode `clip` with the anchor `name`; the decoded clip, (T, H, W, 3) uint8, and its traffic over RTP.
 
     size: coded at size x size pixels and enlarged (bicubic) again, as a starved call does; every: only each n-th
-    frame is coded and shown until the next. Raises ConfigError for an unknown anchor or quality, EngineError when the
-    codec fails.
+    frame is coded and shown until the next; fill: frames between coded ones are made of both, as talkcodec's are.
+    Raises ConfigError for an unknown anchor or quality, EngineError when the codec fails.
     """
     anchor = ANCHORS.get(name)
     if anchor is None or not 0 <= quality <= anchor.coarsest:
@@ -45,7 +51,18 @@ def code_anchor(clip: Clip, name: str, quality: int, size: int | None = None, ev
     if len(decoded) != len(pictures):
         raise EngineError(f"{name} on {clip.name}: {len(pictures)} pictures in, {len(decoded)} out")
     shown = np.stack([_resized(picture, (width, height), cv2.INTER_CUBIC) for picture in decoded])
-    return np.repeat(shown, every, axis=0)[: len(clip.frames)], rtp_traffic([len(packet) for packet in packets])
+    shown = _filled(shown, every) if fill else np.repeat(shown, every, axis=0)
+    return shown[: len(clip.frames)], rtp_traffic([len(packet) for packet in packets])
+
+
+def _filled(pictures: Frames, every: int) -> Frames:
+    """The frames between coded ones too, as talkcodec's receiver makes them; none beyond the last."""
+    still: npt.NDArray[np.float32] = np.zeros((2, pictures.shape[1] // 2, pictures.shape[2] // 2), np.float32)
+    bases = [Base(picture.astype(np.float32), still) for picture in pictures]
+    made = [
+        as_picture(between(a, b, step / every).picture) for a, b in pairwise(bases) for step in range(every)
+    ]  # a itself where step is 0
+    return np.stack([*made, *[pictures[-1]] * every])
 
 
 @keep_scheduling()

@@ -120,7 +120,8 @@ def _about(kept: Sequence[Row], left_out: Sequence[str], rows: Sequence[Row]) ->
     clips = {row.clip: row.frames for row in kept}
     instruments = {f"{name} (sha256 {digest[:16]})" for row in kept for name, digest in row.instruments.items()}
     weights = {f"{row.settings['model']} ({row.model_sha256[:16]})" for row in kept if row.model_sha256}
-    weights |= {f"restoration ({row.restoration_sha256[:16]})" for row in kept if row.restoration_sha256}
+    digests = {digest for row in kept for digest in row.restoration_sha256.split("+") if digest}
+    weights |= {f"restoration ({digest[:16]})" for digest in digests}
     lines = [
         f"{len(clips)} clips, {sum(clips.values())} frames in all, {kept[0].size}x{kept[0].size} pixels.",
         f"Instruments: {', '.join(sorted(instruments)) or 'none'}; identity on each {kept[0].identity_every}. frame.",

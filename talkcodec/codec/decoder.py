@@ -83,7 +83,7 @@ class Decoder:
                 raise BitstreamError(f"base has a crop of {crop.size} px in a {reference.captured_size} frame")
             reference = self._in_crop(reference, crop)
             flow = self._engine.find_flow(reference.prepared, picture)
-            return reference, Drive(base=Base(picture.astype(np.float32), flow))
+            return reference, Drive(base=Base(picture.astype(np.float32), flow, crop))
         state = self.held.keyframe_state(unit.reference_id) if unit.motion is None else unit.motion
         assert state is not None
         motion = dequantise(state, self._table, self.config.steps)
@@ -140,9 +140,8 @@ class Decoder:
         return picture
 
     def has_cheaper(self, drive: Drive) -> bool:
-        """Whether a picture can be made in a cheaper way too: base pictures that are restored can be blended."""
-        bases = [base for base in (drive.base, drive.later and drive.later.base) if base is not None]
-        return bool(bases) and min(base.picture.shape[0] for base in bases) < self._engine.config.picture_size
+        """Whether a picture can be made in a cheaper way too: base pictures need no network."""
+        return drive.base is not None
 
     def conceal(self, timestamp: int) -> tuple[Reference, Drive]:
         """As `drive`, for an instant whose motion unit is missing: extrapolated for CONCEAL_MS, then at rest.

@@ -22,7 +22,7 @@ class TimedDrive(NamedTuple):
 
 
 def fill_in(units: Iterable[TimedDrive], period_ticks: int) -> Iterator[TimedDrive]:
-    """The units, and between each two that use the same reference one frame every `period_ticks`, mixed of both.
+    """The units, and between each two one frame every `period_ticks`, mixed of both as far as that goes.
 
     period_ticks: 0 fills in nothing. Times must rise.
     """
@@ -33,8 +33,7 @@ def fill_in(units: Iterable[TimedDrive], period_ticks: int) -> Iterator[TimedDri
             steps = round(apart / period_ticks) if apart <= _LONGEST_TICKS else 1
             for step in range(1, steps):
                 share = step / steps
-                same = unit.reference is before.reference
-                drive = mix_drive(before.drive, unit.drive, share) if same else before.drive
+                drive = mix_drive(before.drive, unit.drive, share, unit.reference is before.reference)
                 yield TimedDrive(before.timestamp + round(apart * share), before.reference, drive)
         yield unit
         before = unit

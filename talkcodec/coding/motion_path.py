@@ -18,15 +18,20 @@ def mix_motion(a: Motion, b: Motion, share: float) -> Motion:
     return Motion(_mix(a.keypoints, b.keypoints, share), jacobians)
 
 
-def mix_drive(a: Drive, b: Drive, share: float) -> Drive:
-    """What drives an instant between two, both with the same reference: each layer that both have, mixed.
+def mix_drive(a: Drive, b: Drive, share: float, same: bool) -> Drive:
+    """What drives an instant between two on the reference of the first: each layer that both have, mixed; else as a.
 
-    Base pictures are named, and mixed where they are restored: that takes looking at them.
+    same: b has the same reference. Another one may lie in another crop's coordinates, in which motion means something
+    else; base pictures of one crop go together all the same. They are named here, and mixed where they are restored:
+    that takes looking at them.
     """
-    motion = mix_motion(a.motion, b.motion, share) if a.motion is not None and b.motion is not None else None
-    if a.base is None or b.base is None:
-        return Drive(motion, None if motion is not None else a.base)
-    return Drive(motion, a.base, Later(b.base, share))
+    motion = None
+    if same and a.motion is not None and b.motion is not None:
+        motion = mix_motion(a.motion, b.motion, share)
+    later = None
+    if a.base is not None and b.base is not None and a.base.crop == b.base.crop:
+        later = Later(b.base, share, same)
+    return a if motion is None and later is None else Drive(motion, a.base if later else None, later)
 
 
 def extrapolate_motion(

@@ -16,9 +16,11 @@ from talkcodec.types import Base, FloatArray
 __all__ = ["between"]
 
 
-def between(a: Base, b: Base, share: float) -> Base:
-    """The base picture of the instant that is `share` of the way from a to b, 0 to 1; its flow leads to the reference
-    of both. Where sizes differ, as when the rung has changed, it has the smaller one."""
+def between(a: Base, b: Base, share: float, same: bool = True) -> Base:
+    """The base picture of the instant that is `share` of the way from a to b, 0 to 1; its flow leads to a's reference.
+
+    same: so does b's flow. Where sizes differ, as when the rung has changed, it has the smaller one.
+    """
     size = min(a.picture.shape[0], b.picture.shape[0])
     path = _path(a, b)
     half = path.shape[0]
@@ -28,9 +30,11 @@ def between(a: Base, b: Base, share: float) -> Base:
     picture = (1 - share) * _sampled(_reduced(a.picture, size), -share * wide)
     picture += share * _sampled(_reduced(b.picture, size), (1 - share) * wide)
     unit = np.float32(2 / half)
-    flow = (1 - share) * (_sampled(a.flow.transpose(1, 2, 0), there) + there * unit)
-    flow += share * (_sampled(b.flow.transpose(1, 2, 0), back) + back * unit)
-    return Base(np.asarray(picture, np.float32), np.ascontiguousarray(flow.transpose(2, 0, 1), dtype=np.float32))
+    flow = _sampled(a.flow.transpose(1, 2, 0), there) + there * unit
+    if same:
+        flow = (1 - share) * flow + share * (_sampled(b.flow.transpose(1, 2, 0), back) + back * unit)
+    flow = np.ascontiguousarray(flow.transpose(2, 0, 1), dtype=np.float32)
+    return Base(np.asarray(picture, np.float32), flow, a.crop)
 
 
 @lru_cache(maxsize=4)

@@ -14,7 +14,7 @@ from talkcodec.errors import EngineError, ModelError
 from talkcodec.model.config import DEFAULT_MODEL, ModelConfig
 from talkcodec.model.files import ModelFile, read_model_file
 from talkcodec.runtime.between import between
-from talkcodec.runtime.restoration import open_restorer, restoration_for
+from talkcodec.runtime.restoration import WholeRestorer, as_it_is, open_restorer, open_whole, restoration_for
 from talkcodec.runtime.restorer import Blend, Restorable, Restorer, as_picture, find_flow
 from talkcodec.types import Base, Drive, FloatArray, Motion, Picture
 
@@ -63,14 +63,21 @@ class Engine:
     method wait for one another. Raises EngineError for inputs of another shape or type.
     """
 
-    def __init__(self, file: ModelFile, backend: Backend, restorer: Callable[[], Restorer] = Blend) -> None:
-        """`restorer` opens what restores base pictures, when one comes."""
+    def __init__(
+        self,
+        file: ModelFile,
+        backend: Backend,
+        restorer: Callable[[], Restorer] = Blend,
+        whole: Callable[[], WholeRestorer] = lambda: as_it_is,
+    ) -> None:
+        """`restorer` opens what restores base pictures, when one comes; `whole` the same for the video rung."""
         self.config: ModelConfig = file.config
         self.model_hash: bytes = file.hash
         self.name: str = file.name
         self._backend = backend
-        self._open_restorer = restorer
+        self._open_restorer, self._open_whole = restorer, whole
         self._restorer: Restorer | None = None
+        self._whole: WholeRestorer | None = None
         self._lock = threading.Lock()
 
     @property
@@ -101,7 +108,7 @@ class Engine:
     def generate(self, reference: Reference, drive: Drive, *, light: bool = False) -> Picture:
         """The reference picture with what drives it, (S, S, 3) uint8 RGB; a base picture rather than motion.
 
-        light: base pictures are blended, without the network, where a machine has no time for it."""
+        light: base pictures are blended, or shown as they are, without the network, where a machine has no time."""
         self._check_reference(reference)
         if drive.base is not None:
             base = drive.base if drive.later is None else between(drive.base, *drive.later)
@@ -119,7 +126,8 @@ class Engine:
     def _restored(self, reference: Reference, base: Base, light: bool) -> Picture:
         size = self.config.picture_size
         if base.picture.shape[0] >= size:
-            return as_picture(base.picture)
+            picture = as_picture(base.picture)
+            return picture if light or picture.shape[0] > size else self._opened_whole()(picture)
         restorable = self._restorable(reference)
         return (_LIGHT if light else self._opened_restorer()).restore(restorable, base)
 
@@ -133,6 +141,12 @@ class Engine:
             if self._restorer is None:
                 self._restorer = self._open_restorer()
             return self._restorer
+
+    def _opened_whole(self) -> WholeRestorer:
+        with self._lock:
+            if self._whole is None:
+                self._whole = self._open_whole()
+            return self._whole
 
     def generate_float(self, reference: Reference, drive: Drive) -> FloatArray:
         """As generate with motion, before rounding: (S, S, 3) float32 in [0, 1], for metrics."""
@@ -196,8 +210,13 @@ def open_engine(
         raise EngineError(f"threads: got {threads}, expected at least 1")
     file = read_model_file(model)
 
-    def restorer(runner: str) -> Callable[[], Restorer]:
-        return lambda: open_restorer(restoration_for(file.config.picture_size), runner, threads)
+    size = file.config.picture_size
+
+    def restorers(runner: str) -> tuple[Callable[[], Restorer], Callable[[], WholeRestorer]]:
+        return (
+            lambda: open_restorer(restoration_for(size), runner, threads),
+            lambda: open_whole(restoration_for(size, whole=True), runner, threads),
+        )
 
     if engine == "auto" and precision == "int8":
         engine = "openvino"  # torch would run it in another precision than was asked for
@@ -208,7 +227,7 @@ def open_engine(
     if engine == "torch":
         if precision == "int8":
             raise EngineError("precision: torch has no int8 here; use engine openvino")
-        return Engine(file, _torch_backend(file, device, threads, precision), restorer("torch"))
+        return Engine(file, _torch_backend(file, device, threads, precision), *restorers("torch"))
     try:
         from talkcodec.runtime.openvino_backend import OpenVINOBackend
 
@@ -221,8 +240,8 @@ def open_engine(
         if engine == "openvino":
             raise EngineError(f"OpenVINO cannot run {file.name}: {reason}") from error
         logger.warning("OpenVINO cannot run %s (%s); using torch, which is slower", file.name, reason)
-        return Engine(file, _torch_backend(file, device, threads, precision), restorer("torch"))
-    return Engine(file, backend, restorer("openvino"))
+        return Engine(file, _torch_backend(file, device, threads, precision), *restorers("torch"))
+    return Engine(file, backend, *restorers("openvino"))
 
 
 def _torch_backend(file: ModelFile, device: str | None, threads: int | None, precision: Precision) -> Backend:

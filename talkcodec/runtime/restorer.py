@@ -90,7 +90,7 @@ def reduced_grey(reference: Picture) -> npt.NDArray[np.uint8]:
 
 
 def own_base(picture: Picture) -> FloatArray:
-    """A picture (S, S, 3) reduced to S/2: the base, where a picture of the whole size is restored with itself."""
+    """A picture (S, S, 3), RGB, reduced to S/2: the base, where a picture of the whole size is restored with itself."""
     half = picture.shape[0] // 2
     return np.asarray(cv2.resize(picture, (half, half), interpolation=cv2.INTER_AREA), dtype=np.float32)
 

@@ -233,9 +233,7 @@ class JitterBuffer(Generic[T]):
             if later_ticks - newest_ticks <= max(span, self._span(self._config.conceal_ms)):
                 share = (ticks - newest_ticks) / (later_ticks - newest_ticks)
                 planned = self._follows(newest, later) and later_ticks - newest_ticks <= span
-                # Else its motion is in another crop's coordinates, or the rung has changed between the two.
-                same = later.reference is newest.reference and _layer(later) == _layer(newest)
-                drive = mix_drive(newest.drive, later.drive, share) if same else newest.drive
+                drive = mix_drive(newest.drive, later.drive, share, later.reference is newest.reference)
                 return self._show(Kind.EXACT if planned else Kind.CONCEALED, ticks, newest, drive, planned)
             if later_ticks - ticks <= self._span(self._config.conceal_ms) < ticks - newest_ticks:
                 return self._show(Kind.CONCEALED, ticks, later, later.drive)  # what is there comes early
@@ -266,7 +264,3 @@ class JitterBuffer(Generic[T]):
         )
         deadline_ms = self._clock.deadline_ms(ticks)
         return Shown(kind, self._time.wrap(ticks), unit.reference, drive, interpolated, deadline_ms)
-
-
-def _layer(unit: TimedUnit[T]) -> bool:
-    return unit.drive.base is not None

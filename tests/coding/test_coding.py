@@ -44,7 +44,7 @@ from talkcodec.coding import (
     next_reference_id,
 )
 from talkcodec.errors import BitstreamError, PeerError, StateError, UsageError
-from talkcodec.types import Base, Crop, Drive, Motion
+from talkcodec.types import Base, Crop, Drive, Later, Motion
 
 HELLO = Hello(b"modelmod", 64, 2, True, 0)
 FRAME_TICKS = 3600
@@ -309,14 +309,34 @@ def test_layers_between_two_instants_are_mixed() -> None:
         return Motion(np.full((2, 2), value, np.float32))
 
     before, after = pictured(10), pictured(20)
-    drive = mix_drive(Drive(moved(0), before), Drive(moved(1), after), 0.25)
+    drive = mix_drive(Drive(moved(0), before), Drive(moved(1), after), 0.25, same=True)
     assert drive.motion is not None
     assert drive.motion.keypoints == pytest.approx(0.25)
     assert drive.base is before
-    assert drive.later == (after, 0.25)
-    only_motion = mix_drive(Drive(moved(0), pictured(1)), Drive(moved(1)), 0.5)
+    assert drive.later == (after, 0.25, True)
+    only_motion = mix_drive(Drive(moved(0), pictured(1)), Drive(moved(1)), 0.5, same=True)
     assert only_motion.motion is not None
     assert only_motion.base is None
+
+
+def test_across_a_keyframe_base_pictures_of_one_crop_are_mixed_and_motion_is_not() -> None:
+    def base(crop: Crop) -> Base:
+        return Base(np.zeros((8, 8, 3), np.float32), np.zeros((2, 4, 4), np.float32), crop)
+
+    def moved(value: float) -> Motion:
+        return Motion(np.full((2, 2), value, np.float32))
+
+    before, after = base(Crop(0, 0, 100)), base(Crop(0, 0, 100))
+    assert mix_drive(Drive(base=before), Drive(base=after), 0.5, same=False) == Drive(
+        None, before, Later(after, 0.5, False)
+    )
+    for a, b, same in [
+        (Drive(base=before), Drive(base=base(Crop(9, 0, 100))), True),  # the crop has moved
+        (Drive(moved(0)), Drive(moved(1)), False),
+        (Drive(base=before), Drive(moved(1)), True),  # another rung
+        (Drive(moved(0)), Drive(base=after), True),
+    ]:
+        assert mix_drive(a, b, 0.5, same) is a
 
 
 # ---- what an end holds

@@ -46,6 +46,17 @@ def test_half_rate_holds_each_picture_for_two_frames_and_costs_less(clip):
     assert cheaper.wire_up_bytes < traffic.wire_up_bytes
 
 
+def test_what_lies_between_coded_frames_can_be_made_of_both(clip):
+    held, traffic = code_anchor(clip, "x264", 30, every=2)
+    filled, same = code_anchor(clip, "x264", 30, every=2, fill=True)
+    assert same == traffic
+    assert len(filled) == len(held)
+    assert np.array_equal(filled[::2], held[::2])
+    last = (len(clip.frames) - 1) // 2 * 2  # nothing comes after the last coded one
+    errors = [np.abs(shown[1:last:2].astype(float) - clip.frames[1:last:2]).mean() for shown in (filled, held)]
+    assert errors[0] < errors[1]
+
+
 def test_coded_small_comes_back_at_full_size_and_costs_less(clip):
     small, traffic = code_anchor(clip, "vp9", 50, size=32)
     assert small.shape == clip.frames.shape

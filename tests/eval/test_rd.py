@@ -73,7 +73,7 @@ def test_rows_name_the_weights_that_restore_and_run_again_with_others(video, tmp
     results = tmp_path / "results.jsonl"
     point = make_point("talkcodec", model="untrained:tiny", rung="hybrid", base=32, fps=12.5, level=10)
     assert restoration_sha256(point) == "", "none at that size"
-    monkeypatch.setattr("eval.subject.restoration_for", lambda size: "restore-256")
+    monkeypatch.setattr("eval.subject.restoration_for", lambda size, whole: None if whole else "restore-256")
     row = next(run([Job(video, point)], BLIND, results))
     assert row.error == ""
     assert row.restoration_sha256 == read_label("restore-256").hash.hex()

@@ -51,6 +51,14 @@ def test_between_two_sizes_it_has_the_smaller(first: int, second: int) -> None:
     assert np.abs(made.picture - seen(4).picture)[16:-16, 16:-16].mean() < 6
 
 
+def test_the_flow_of_another_reference_is_not_mixed_in() -> None:
+    a, b, truth = seen(0), seen(8), seen(4)
+    b.flow[:] = 1
+    made = between(a, b, 0.5, same=False)
+    within = (slice(None), *(slice(SIDE // 8, -SIDE // 8),) * 2)
+    assert np.abs(made.flow - truth.flow)[within].mean() * SIDE / 2 < 0.5
+
+
 def test_the_ends_are_left_as_they_were() -> None:
     a, b = seen(0), seen(8)
     kept = [array.copy() for base in (a, b) for array in (base.picture, base.flow)]

@@ -19,8 +19,9 @@ from talkcodec.model.files import read_model_file, save_model
 from talkcodec.model.network import build_network
 from talkcodec.runtime import Engine, open_engine
 from talkcodec.runtime.openvino_backend import save_graph
+from talkcodec.runtime.restoration import WholeRestorer
 from talkcodec.runtime.restorer import Blend, Restorable
-from talkcodec.types import Base, Drive, Motion, Picture
+from talkcodec.types import Base, Drive, Later, Motion, Picture
 
 MODEL = "untrained:tiny"
 
@@ -301,3 +302,30 @@ def test_light_restores_without_the_network(torch_engine: Engine) -> None:
     assert network.restored == 0
     assert np.array_equal(light, engine.generate(reference, drive)), "here the network is the blend itself"
     assert network.restored == 1
+
+
+def test_pictures_of_the_whole_size_are_restored_with_themselves_unless_light(torch_engine: Engine) -> None:
+    opened: list[int] = []
+
+    def inverted(picture: Picture) -> Picture:
+        return 255 - picture
+
+    def whole() -> WholeRestorer:
+        opened.append(1)
+        return inverted
+
+    size = torch_engine.config.picture_size
+    engine = Engine(read_model_file(MODEL), torch_engine._backend, whole=whole)
+    picture = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    reference = engine.encode_reference(picture, None)
+    flow = np.zeros((2, size // 2, size // 2), np.float32)
+    large, small = Base(picture.astype(np.float32), flow), Base(picture[::2, ::2].astype(np.float32), flow)
+    assert np.array_equal(engine.generate(reference, Drive(base=large), light=True), picture)
+    engine.generate(reference, Drive(base=small))
+    engine.generate(reference, Drive(base=large, later=Later(small, 0.5)))  # restored as the smaller is
+    assert not opened, "a network that nobody needs is not loaded"
+    for _ in range(2):
+        assert np.array_equal(engine.generate(reference, Drive(base=large)), 255 - picture)
+    assert opened == [1]
+    larger = Base(np.repeat(np.repeat(picture, 2, 0), 2, 1).astype(np.float32), flow)
+    assert engine.generate(reference, Drive(base=larger)).shape == (2 * size, 2 * size, 3), "no network has this size"
