@@ -140,6 +140,7 @@ class SendingEnd(WorkingEnd[_Captured]):
         self._last_unit = unit
         elapsed_ms = (time.perf_counter() - started_s) * 1000
         self._loop.call_soon_threadsafe(self._encoded, unit, elapsed_ms, not lost)
+        self._encoder.look_back()
 
     def _encoded(self, unit: AccessUnit, elapsed_ms: float, face_visible: bool) -> None:
         if not self._running:
