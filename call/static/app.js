@@ -155,7 +155,7 @@ async function update() {
   show(status, place);
   showSwitches(status, place, devices.stream);
   if (elsewhere) switchOff();
-  showFigures(status);
+  showFigures(elsewhere ? null : status);
   showRecording(elsewhere ? null : status);
   if (joined) devices.apply(status.microphone, status.camera);
   if (joined) await devices.adapt(status.capture_width_px);
@@ -172,6 +172,7 @@ async function update() {
 
 // In the dialog one has not joined yet: the invitation comes after it.
 function waitingText(next) {
+  if (next.page === 'elsewhere') return 'The call is open in another tab. Joining brings it here.';
   return next.phase === 'waiting' ? 'Nobody has called yet. You can join and wait.' : next.text;
 }
 

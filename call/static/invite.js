@@ -32,7 +32,7 @@ function refuse(title, text) {
   document.title = title;
   $('title').textContent = title;
   $('said').textContent = text;
-  $('steps').hidden = true;
+  $('steps').hidden = document.querySelector('footer').hidden = true;
 }
 
 async function ask() {

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import av
 import pytest
 from chrome import Chrome, Tab, browser, chromium
 from engines import engine, until
+from waiting import eventually
 
 pytestmark = [
     pytest.mark.slow,
@@ -210,6 +212,11 @@ async def test_alone_then_together_then_one_end_screen_on_both_sides(tmp_path: P
             assert str(film) in await ann.js(text("#saved-text"))
             await ann.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path / "kept"))
             await ann.click("#save")
+            kept = tmp_path / "kept" / film.name
+            await eventually(lambda: kept.is_file() and kept.stat().st_size == film.stat().st_size)
+            with av.open(str(kept)) as copy:
+                assert "generated" in copy.metadata["comment"]
+                assert sum(1 for _ in copy.decode(video=0)) > 1
 
             await bob.click("#again")
             await until(ann, f"{text('#again')} === 'Answer'")
@@ -218,6 +225,49 @@ async def test_alone_then_together_then_one_end_screen_on_both_sides(tmp_path: P
             for tab in (ann, bob):
                 await until(tab, "!document.querySelector('#peer').hidden")
                 assert await tab.js("document.querySelectorAll('#lines li').length") == 0
+
+
+UNSEEN = """
+window.rung = [];
+window.Notification = class {
+  static permission = 'granted';
+  constructor(text) { rung.push(text); }
+};
+Object.defineProperty(Document.prototype, 'hidden', { get: () => window.unseen ?? true });
+"""
+
+
+async def test_full_screen_a_window_and_word_when_they_come() -> None:
+    with engine() as host, engine(host["invitation"]) as guest:
+        async with browser() as chrome:
+            ann = await chrome.tab()
+            await ann.send("Page.addScriptToEvaluateOnNewDocument", source=UNSEEN)
+            await ann.goto(host["page"])
+            await ready(ann)
+            await join(ann)
+            await until(ann, phase("alone"))
+            assert await ann.js("rung") == []
+            async with at(chrome, guest["page"]) as bob:
+                await join(bob, "Bob")
+                await until(ann, "rung.length > 0 && document.title.startsWith('● ')")
+                assert await ann.js("rung") == ["Bob is here"]
+                await until(ann, "!document.querySelector('#peer').hidden")
+                await ann.click("#full")
+                await until(ann, "document.fullscreenElement?.id === 'call'")
+                await until(ann, "document.querySelector('#full').getAttribute('aria-pressed') === 'true'")
+                await ann.click("#full")
+                await until(ann, "!document.fullscreenElement")
+                await until(ann, "document.querySelector('#full').getAttribute('aria-pressed') === 'false'")
+                await ann.js(
+                    "window.asked = 0, document.querySelector('#peer').requestPictureInPicture = "
+                    "() => { asked += 1; return Promise.reject(new Error('none here')); }"
+                )
+                await ann.js("document.querySelector('#pip').hidden || document.querySelector('#pip').click()")
+                if not await ann.js("document.querySelector('#pip').hidden"):
+                    await until(
+                        ann, "asked === 1 && document.querySelector('#notice').textContent.includes('none here')"
+                    )
+            assert ann.errors == []
 
 
 async def test_a_newer_tab_takes_over_at_once_and_the_older_says_so() -> None:
