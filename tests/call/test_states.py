@@ -173,7 +173,7 @@ async def test_alone_then_together_then_one_end_screen_on_both_sides(tmp_path: P
                 await until(tab, "!document.querySelector('#peer').hidden && !document.querySelector('#clock').hidden")
                 await until(tab, "Number(document.querySelector('#headline-number').textContent) > 0")
                 await until(tab, "document.querySelector('#quality').dataset.bars > 0")
-                await until(tab, "document.querySelector('#plot .mark')")
+                await until(tab, "document.querySelector('#plot .mark')")  # the first keyframe's
             assert HOSTILE[:40].strip() in await ann.js(text("#state-text"))
 
             for tab in (ann, bob):
@@ -326,6 +326,13 @@ async def test_at_a_phones_width_nothing_covers_the_invitation() -> None:
             await until(tab, "!document.querySelector('#invite').hidden && !document.querySelector('#self').hidden")
             await until(tab, NOT_COVERED)
             assert await tab.js("document.documentElement.scrollWidth") <= 390
+            await tab.click("#chat")  # where one reads it without scrolling, and can be closed with a finger
+            assert await tab.js(
+                "(() => { const box = document.querySelector('#chat-panel').getBoundingClientRect();"
+                "return box.top >= 0 && box.bottom <= innerHeight; })()"
+            )
+            await tab.click("#chat-close")
+            assert await tab.js("document.querySelector('#chat-panel').hidden")
             await tab.look_like(1200, 780)
             await until(tab, f"innerWidth === 1200 && {NOT_COVERED}")
 
