@@ -75,7 +75,7 @@ class Conversation:
     def _inviting(self) -> Inviting:
         """What the invitation's page tells."""
         waiting = self._phase is not Phase.ENDED and self.call is None
-        return Inviting(str(self.invitation), self.options.name, waiting, self.reachable)
+        return Inviting(str(self.invitation), self.company.name, waiting, self.reachable)
 
     @property
     def reachable(self) -> bool:

@@ -58,9 +58,11 @@ async def test_with_the_key_it_says_who_invites_and_whether_they_wait(tmp_path: 
         async with client.get(f"{url}/invitation", headers=headers) as response:
             told = await response.json()
         assert (told["name"], told["waiting"], told["reachable"], told["qr"]) == (NAME, True, False, "")
+        side.conversation.company.name = "Ann, as typed in the page"
         await side.conversation.hang_up()
         async with client.get(f"{url}/invitation", headers=headers) as response:
-            assert (await response.json())["waiting"] is False
+            told = await response.json()
+        assert (told["name"], told["waiting"]) == ("Ann, as typed in the page", False)
 
 
 async def test_a_link_that_other_machines_reach_has_a_qr_code(tmp_path: Path) -> None:
