@@ -37,7 +37,6 @@ export class Devices {
     }
     this.stream = stream;
     this.side = 0;
-    this.native = stream.getVideoTracks()[0].getSettings();
     this.listen();
     return this.stream;
   }
@@ -81,8 +80,10 @@ export class Devices {
 
   // The longer side at most so long, in the camera's own shape: in another the browser would cut something off.
   async adapt(side) {
+    if (!this.stream || side === this.side) return;
+    if (!this.side) this.native = this.stream.getVideoTracks()[0].getSettings();
     const { width, height } = this.native;
-    if (!this.stream || side === this.side || !width || !height) return;
+    if (!width || !height) return; // the camera has not begun
     this.side = side;
     const scale = Math.min(1, side / Math.max(width, height));
     const size = { width: { ideal: Math.round(width * scale) }, height: { ideal: Math.round(height * scale) } };
