@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from aiortc import (
@@ -23,6 +24,7 @@ from aiortc.exceptions import InvalidStateError
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
+from call.pace import PACES
 from call.sound import Microphone, PageSound
 from call.stage import Stage
 from talkcodec.clock import CLOCK_HZ
@@ -31,11 +33,12 @@ from talkcodec.peer.webrtc import offer_loopback
 from talkcodec.peer.worker import LatestWorker
 from talkcodec.types import Picture
 
-__all__ = ["Browser", "PictureTrack"]
+__all__ = ["Browser", "PictureTrack", "in_one_size"]
 
 logger = logging.getLogger(__name__)
 
 _MAX_SIDE_PX = 4096
+_SIDE_PX = PACES[0].capture_width_px
 
 
 class PictureTrack(MediaStreamTrack):
@@ -74,6 +77,21 @@ class PictureTrack(MediaStreamTrack):
                 frame.pts = round((time.monotonic() - self._start_s) * CLOCK_HZ)
                 frame.time_base = Fraction(1, CLOCK_HZ)
                 return frame
+
+
+def in_one_size(picture: Picture) -> Picture:
+    """The camera's picture with its longer side at what the page asks for at first.
+
+    Browsers send smaller pictures while a connection begins and while the machine is busy. To the codec another size is
+    another camera: it looks for the face afresh and sends a keyframe, each time.
+    """
+    height, width = picture.shape[:2]
+    scale = _SIDE_PX / max(height, width)
+    if scale == 1:
+        return picture
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, size, interpolation=method), dtype=np.uint8)
 
 
 class Browser:
@@ -141,7 +159,8 @@ class Browser:
         """In the camera's thread."""
         frame, time_s = captured
         if max(frame.width, frame.height) <= _MAX_SIDE_PX and min(frame.width, frame.height) >= 16:
-            self._stage.capture(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8), time_s)
+            picture = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+            self._stage.capture(in_one_size(picture), time_s)
 
     async def _hear(self, track: MediaStreamTrack) -> None:
         with contextlib.suppress(MediaStreamError):

@@ -74,7 +74,8 @@ class Conversation:
 
     def _inviting(self) -> Inviting:
         """What the invitation's page tells."""
-        return Inviting(str(self.invitation), self.options.name, self._phase is not Phase.ENDED and self.call is None)
+        waiting = self._phase is not Phase.ENDED and self.call is None
+        return Inviting(str(self.invitation), self.company.name, waiting, self.reachable)
 
     @property
     def reachable(self) -> bool:

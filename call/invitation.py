@@ -40,11 +40,12 @@ FILES = {
 @dataclass(frozen=True, slots=True)
 class Inviting:
     """What the page tells whoever has the key. link: the whole invitation; name: of who invites, "" when not known;
-    waiting: False while they take no calls."""
+    waiting: False while they take no calls; reachable: False when the link works on this machine only."""
 
     link: str
     name: str
     waiting: bool
+    reachable: bool
 
 
 class InvitationPage:
@@ -72,7 +73,8 @@ class InvitationPage:
         if scheme.lower() != "bearer" or not same_key(given, self._key()):
             raise web.HTTPUnauthorized(text="wrong or missing key\n", headers={"WWW-Authenticate": "Bearer"} | HEADERS)
         inviting = self._inviting()
-        answer = {"name": inviting.name, "waiting": inviting.waiting, "qr": qr_svg(inviting.link)}
+        code = qr_svg(inviting.link) if inviting.reachable else ""
+        answer = {"name": inviting.name, "waiting": inviting.waiting, "reachable": inviting.reachable, "qr": code}
         return web.json_response(answer, headers=HEADERS)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from talkcodec.command.console import started_as
 from talkcodec.errors import ConfigError
 from talkcodec.peer.config import PeerConfig
 from talkcodec.peer.signalling import WhipConfig
@@ -37,6 +38,11 @@ class Invitation:
 
     def __str__(self) -> str:
         return f"{self.url}#{self.key}"
+
+    @property
+    def command(self) -> str:
+        """What the peer types, if talkcodec is there as it is here."""
+        return f"{started_as('call', 'call')} '{self}'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ __all__ = ["PACES", "Load", "Pace", "PaceControl"]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """every: of so many captured frames one is sent. capture_width_px: what the page's camera is asked for."""
+    """every: of so many captured frames one is sent. capture_width_px: what the page's camera is asked
+    for at most, of its longer side."""
 
     every: int
     capture_width_px: int
@@ -58,7 +59,7 @@ class PaceControl:
             return ""
         return (
             f"This machine is busy: {self.pace.motion_fps:.0f} motion frames a second are sent instead of "
-            f"{CALL_FPS:.0f}, and the camera runs at {self.pace.capture_width_px} px."
+            f"{CALL_FPS:.0f}, and the camera runs at {self.pace.capture_width_px} px at most."
         )
 
     def update(self, load: Load) -> Pace:

@@ -12,7 +12,7 @@ from call.filesource import FileSource
 from call.options import CallOptions, PageOptions
 from call.server import PageServer
 from call.stage import Stage
-from talkcodec.command.console import interruptible, started_as
+from talkcodec.command.console import interruptible
 from talkcodec.command.exits import ExitCode
 from talkcodec.errors import ConfigError
 from talkcodec.peer.signalling import is_loopback
@@ -99,7 +99,7 @@ class Program:
                 )
         invitation = conversation.invitation
         if invitation is not None:
-            lines.append(f"Invitation:  {started_as('call', 'call')} '{invitation}'")
+            lines.append(f"Invitation:  {invitation.command}")
             if not conversation.reachable and self._options.demo is None:
                 lines.append("             (good on this machine only; --listen 0.0.0.0 lets other machines call)")
         sys.stdout.write("".join(f"{line}\n" for line in lines))

@@ -210,7 +210,9 @@ class PageServer:
         elif action == "record" and on:
             self._stage.record(self._call_options.record_dir, lambda: time.strftime("talkcodec-%Y%m%d-%H%M%S.mp4"))
         elif action == "record":
-            await asyncio.to_thread(self._stage.stop_recording)
+            recording = self._stage.recording is not None
+            if await asyncio.to_thread(self._stage.stop_recording) is None and recording:
+                raise UsageError("nothing was recorded: no picture of your peer came in that time")
         elif action == "hang_up":
             await conversation.hang_up()
         elif action == "again":

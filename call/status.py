@@ -35,6 +35,7 @@ class Status:
     phase: str
     text: str
     invitation: str | None
+    command: str | None
     reachable: bool
     model: str
     machine: str
@@ -138,6 +139,7 @@ class StatusMeter:
             "total_bytes": 0 if summary is None else summary.up_bytes + summary.down_bytes,
             "phase": conversation.phase.value,
             "invitation": None if invitation is None else str(invitation),
+            "command": None if invitation is None else invitation.command,
             "reachable": conversation.reachable,
             "model": f"{self._engine.name}, {self._engine.config.picture_size} px",
             "machine": self._pace.text,

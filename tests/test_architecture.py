@@ -27,7 +27,7 @@ LAYERS = [
     {"talkcodec.command"},
     {"sender", "receiver"},
     {"eval", "call"},
-    {"talkcodec.cli"},
+    {"talkcodec.cli", "talkcodec.__main__"},
 ]
 """From the ground up: a module imports from its own row or one below. The command line stands on top of all."""
 

@@ -3,7 +3,7 @@
 
 import { Chat } from './chat.js';
 import { Devices } from './devices.js';
-import { $, say } from './dom.js';
+import { $, complain, notice, say } from './dom.js';
 import { Engine, EngineError } from './engine.js';
 import { Doorbell, saveRecording, showRecording, wireKeys, wireScreens } from './extras.js';
 import { showFigures } from './figures.js';
@@ -13,7 +13,7 @@ import { OVER, show, showSwitches, switchOff } from './show.js';
 const engine = new Engine(takeKey());
 const devices = new Devices();
 const lobby = new Lobby(devices);
-const chat = new Chat(engine, complain);
+const chat = new Chat(engine, failed);
 const doorbell = new Doorbell();
 let connection = null;
 let joined = false;
@@ -155,23 +155,21 @@ async function update() {
   show(status, place);
   showSwitches(status, place, devices.stream);
   if (elsewhere) switchOff();
-  showFigures(status);
+  showFigures(elsewhere ? null : status);
   showRecording(elsewhere ? null : status);
   if (joined) devices.apply(status.microphone, status.camera);
   if (joined) await devices.adapt(status.capture_width_px);
   doorbell.show(status);
   await chat.show(status);
   const talking = joined && ['talking', 'bad-network'].includes(status.phase);
-  const notice = !talking ? '' : [status.machine, status.face_visible === false && status.camera ? 'Your face is not in the picture: your peer sees the last one.' : '']
+  const said = !talking ? '' : [status.machine, status.face_visible === false && status.camera ? 'Your face is not in the picture: your peer sees the last one.' : '']
     .filter(Boolean).join(' ');
-  if (!elsewhere) {
-    say('notice', notice);
-    $('notice').hidden = !notice;
-  }
+  if (!elsewhere) notice(said);
 }
 
 // In the dialog one has not joined yet: the invitation comes after it.
 function waitingText(next) {
+  if (next.page === 'elsewhere') return 'The call is open in another tab. Joining brings it here.';
   return next.phase === 'waiting' ? 'Nobody has called yet. You can join and wait.' : next.text;
 }
 
@@ -193,13 +191,12 @@ async function act(action, more) {
   try {
     await take(await engine.act(action, more));
   } catch (error) {
-    complain(error);
+    failed(error);
   }
 }
 
-function complain(error) {
-  say('notice', error.message);
-  $('notice').hidden = false;
+function failed(error) {
+  complain(error.message);
 }
 
 function toggles(id, action, inverted = false) {
@@ -220,7 +217,7 @@ $('hang-up').addEventListener('click', () => act('hang_up'));
 $('again').addEventListener('click', () => join(withCamera));
 $('join').addEventListener('click', () => join(true));
 $('join-view').addEventListener('click', () => join(false));
-$('save').addEventListener('click', () => saveRecording(engine, status.recorded).catch(complain));
+$('save').addEventListener('click', () => saveRecording(engine, status.recorded).catch(failed));
 $('copy').addEventListener('click', async () => {
   try {
     await navigator.clipboard.writeText($('link').value);

@@ -7,9 +7,9 @@ export class Chat {
     this.engine = engine;
     this.failed = failed;
     this.newest = 0;
-    this.seen = 0;
     this.fetching = false;
     $('chat').addEventListener('click', () => this.toggle());
+    $('chat-close').addEventListener('click', () => this.toggle());
     $('write').addEventListener('submit', (event) => {
       event.preventDefault();
       this.send();
@@ -26,7 +26,7 @@ export class Chat {
     $('chat-panel').hidden = this.open;
     $('chat').setAttribute('aria-expanded', String(this.open));
     if (this.open) {
-      this.seen = this.newest;
+      if (document.fullscreenElement) document.exitFullscreen(); // the panel is not part of it
       this.count();
       $('lines').scrollTop = $('lines').scrollHeight;
       $('line').focus();
@@ -63,7 +63,6 @@ export class Chat {
     } finally {
       this.fetching = false;
     }
-    if (this.open) this.seen = this.newest;
     this.count();
   }
 

@@ -7,7 +7,8 @@ export class Devices {
   constructor() {
     this.stream = null;
     this.turn = 0; // counts up when what is being opened is not wanted any more
-    this.width = 640;
+    this.side = 0; // that was asked for, 0 when the camera has just been opened
+    this.native = {};
     this.context = null;
     this.analyser = null;
     this.chosen = JSON.parse(localStorage.getItem('devices') ?? '{}');
@@ -35,6 +36,7 @@ export class Devices {
       return null;
     }
     this.stream = stream;
+    this.side = 0;
     this.listen();
     return this.stream;
   }
@@ -76,11 +78,17 @@ export class Devices {
     this.stream?.getVideoTracks().forEach((track) => { track.enabled = camera; });
   }
 
-  async adapt(width) {
-    if (!this.stream || width === this.width) return;
-    this.width = width;
+  // The longer side at most so long, in the camera's own shape: in another the browser would cut something off.
+  async adapt(side) {
+    if (!this.stream || side === this.side) return;
+    if (!this.side) this.native = this.stream.getVideoTracks()[0].getSettings();
+    const { width, height } = this.native;
+    if (!width || !height) return; // the camera has not begun
+    this.side = side;
+    const scale = Math.min(1, side / Math.max(width, height));
+    const size = { width: { ideal: Math.round(width * scale) }, height: { ideal: Math.round(height * scale) } };
     try {
-      await this.stream.getVideoTracks()[0].applyConstraints({ ...CAPTURE, width: { ideal: width }, height: { ideal: (width * 3) / 4 } });
+      await this.stream.getVideoTracks()[0].applyConstraints({ ...CAPTURE, ...size });
     } catch {
       // a camera without other sizes: the engine scales
     }

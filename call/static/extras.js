@@ -1,6 +1,6 @@
 // Full screen, picture in picture, shortcuts, "they are here", and the recording to keep.
 
-import { $, press, say } from './dom.js';
+import { $, complain, press, say } from './dom.js';
 
 // key -> [what it presses, what the list says]
 const KEYS = {
@@ -43,8 +43,7 @@ export function wireScreens() {
       if (document.pictureInPictureElement) await document.exitPictureInPicture();
       else await $('peer').requestPictureInPicture();
     } catch (error) {
-      say('notice', `The browser gives no window: ${error.message}`);
-      $('notice').hidden = false;
+      complain(`The browser gives no window: ${error.message}`);
     }
   });
   for (const event of ['enterpictureinpicture', 'leavepictureinpicture']) {

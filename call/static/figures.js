@@ -28,6 +28,7 @@ export function showFigures(next) {
   say('voice', rate(next?.voice_kbps));
   showLimit(next);
   showQuality(talking ? next : null);
+  if (!talking) keyframes = null;
   $('clock').hidden = !talking;
   if (!next) {
     plot.clear();
@@ -59,7 +60,8 @@ function showQuality(next) {
 
 function addToPlot(next, rate) {
   const now = next.keyframes_sent + next.keyframes_received;
-  const mark = keyframes != null && now > keyframes;
+  const before = keyframes ?? (next.seconds < 3 ? 0 : now); // a page that comes later has not seen the first ones
+  const mark = now > before;
   keyframes = now;
   plot.add({ up: next.kbps_up, down: next.kbps_down, anchor: next.conventional_kbps, mark });
   $('plot').setAttribute('aria-label',

@@ -32,7 +32,7 @@ function refuse(title, text) {
   document.title = title;
   $('title').textContent = title;
   $('said').textContent = text;
-  $('steps').hidden = true;
+  $('steps').hidden = document.querySelector('footer').hidden = true;
 }
 
 async function ask() {
@@ -51,10 +51,11 @@ async function ask() {
     refuse('This invitation is not valid any more', 'Each invitation lasts as long as the program that printed it. Ask your peer for a new one.');
     return;
   }
-  const { name, waiting, qr } = await response.json();
+  const { name, waiting, reachable, qr } = await response.json();
   document.body.dataset.state = 'valid';
   if (name) $('title').textContent = `${name} invites you to a video call`;
   $('said').textContent = waiting ? 'They are waiting for you.' : 'They take no calls at the moment. The command waits until they do.';
+  $('here-only').hidden = reachable;
   if (qr) {
     $('qr').replaceChildren(document.importNode(new DOMParser().parseFromString(qr, 'image/svg+xml').documentElement, true));
     $('code').hidden = false;

@@ -27,6 +27,8 @@ export class Lobby {
     this.act = act;
     this.start = { microphone: true, camera: true };
     $('name').value = localStorage.getItem('name') ?? '';
+    this.typed = Boolean($('name').value); // else the command line's name is offered
+    $('name').addEventListener('input', () => { this.typed = true; });
     for (const [id, kind] of Object.entries(KINDS)) {
       $(id).addEventListener('change', () => this.chose(kind, $(id).value));
     }
@@ -104,7 +106,7 @@ export class Lobby {
   show(status, text) {
     say('lobby-peer', text);
     $('join').disabled = $('join-view').disabled = !status || this.joining;
-    if (status && !$('name').value && status.name && document.activeElement !== $('name')) $('name').value = status.name;
+    if (status?.name && !this.typed) $('name').value = status.name;
   }
 
   close() {

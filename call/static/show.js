@@ -92,10 +92,9 @@ function showTotals(next) {
 function showInvitation(next) {
   $('invite').hidden = !next?.invitation;
   if (!next?.invitation) return;
-  const command = `talkcodec call '${next.invitation}'`;
-  if ($('link').value !== command) $('link').value = command;
+  if ($('link').value !== next.command) $('link').value = next.command;
   say('invite-note', next.reachable
-    ? 'Whoever has this link can call you. It carries a key: send it to your peer only.'
+    ? 'Opened in a browser, the link in it says how to join. Whoever has it can call you: send it to your peer only.'
     : 'This link works on this machine only. Start with --listen 0.0.0.0 to be called from other machines.');
 }
 

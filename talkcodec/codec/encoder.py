@@ -35,6 +35,7 @@ class _Reference:
 
     number: int
     crop: Crop
+    captured_size: tuple[int, int]
     cells: Thumbnail
     motion: Motion  # dequantised, of the reference picture itself
     prepared: Any  # runtime.Reference
@@ -114,7 +115,7 @@ class Encoder:
         if keyframe is not None and keyframe.reference_id == self._current.number:
             state = keyframe.state  # the picture that is sent is the picture that is shown
         else:
-            moved = _recrop(motion, crop, self._current.crop)
+            moved = _recrop(motion, _rescale(crop, captured_size, self._current.captured_size), self._current.crop)
             state = quantise(moved, self._table, self.config.steps, self._last_state)
         self._last_state = state
         return AccessUnit(timestamp, self._current.number, state, keyframe)
@@ -178,14 +179,16 @@ class Encoder:
     ) -> AccessUnit:
         due = force_keyframe or self._keyframe_is_due(crop) or self.look_back()
         entered = not self.config.acknowledged  # decoding of a file can start at each keyframe, so the base starts too
-        base = self._base.encode(picture, timestamp, crop, afresh=due and entered)
+        held = None if due and entered else self._current
+        placed = crop if held is None else _rescale(crop, captured_size, held.captured_size)
+        base = self._base.encode(picture, timestamp, placed, afresh=due and entered)
         if self.config.rung is Rung.HYBRID:
             shown = self._base_shown.decode(base)
             if not entered:
                 self._unchecked = None if due else (picture, shown, crop, new_face)
             elif not due and self._faded(picture, shown, crop, new_face):
                 due = True
-                if base.start is None:
+                if base.start is None or placed != crop:
                     base = self._base.encode(picture, timestamp, crop, afresh=True)
                     self._base_shown.decode(base)
         keyframe = self._make_keyframe(reference() if reference else picture, crop, captured_size) if due else None
@@ -265,7 +268,7 @@ class Encoder:
         motion = dequantise(state, self._table, self.config.steps)
         number, self._next_reference = self._next_reference, next_reference_id(self._next_reference)
         prepared = self._engine.encode_reference(decoded, motion)
-        self._made = reference = _Reference(number, crop, thumbnail(decoded), motion, prepared)
+        self._made = reference = _Reference(number, crop, captured_size, thumbnail(decoded), motion, prepared)
         self._keyframe_s, self._wanted_crop = self._time_s, crop
         self._unchecked, self._stale = None, False
         self._refresh.keyframe_sent(self._time_s)
@@ -320,6 +323,14 @@ def _l1(shown: Picture, picture: Picture) -> float:
 
 def _distance(a: Motion, b: Motion) -> float:
     return float(np.square(a.keypoints - b.keypoints).mean())
+
+
+def _rescale(crop: Crop, captured_size: tuple[int, int], to: tuple[int, int]) -> Crop:
+    """The same crop in the pixels of another captured frame, as when a camera changes its size."""
+    if captured_size == to:
+        return crop
+    scale = max(to) / max(captured_size)
+    return Crop(round(crop.x * scale), round(crop.y * scale), min(max(to), max(1, round(crop.size * scale))))
 
 
 def _recrop(motion: Motion, crop: Crop, to: Crop) -> Motion:

@@ -33,7 +33,7 @@ LADDER = (
     Step(8_500, Rung.HYBRID, 128, 8.34, 22, 40),
     Step(13_000, Rung.HYBRID, 128, 12.5, 25, 50),
     Step(22_000, Rung.VIDEO, 256, 12.5, 20, 25),
-    Step(35_000, Rung.VIDEO, 256, 25, 20, 25),
+    Step(70_000, Rung.VIDEO, 256, 25, 20, 25),
 )
 """From the bottom up."""
 

@@ -1,6 +1,7 @@
 """What the programs share while they run: the live status line, Ctrl-C, the event loop."""
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -46,8 +47,12 @@ def interruptible(stop: asyncio.Event) -> Iterator[None]:
 
 
 def started_as(module: str, command: str) -> str:
-    """How a person here starts a program: as this one was, by the installed command or as a module."""
-    return f"talkcodec {command}" if Path(sys.argv[0]).stem == "talkcodec" else f"python -m {module}"
+    """How a person here starts a program: as this one was, by the installed command, from where it lies if the shell
+    would not find it, or as a module."""
+    program = Path(sys.argv[0])
+    if program.stem != "talkcodec":
+        return f"python -m {module}"
+    return f"{program if not program.is_absolute() and not shutil.which('talkcodec') else 'talkcodec'} {command}"
 
 
 def run_program(main: Callable[[], Awaitable[ExitCode]], verbose: bool) -> ExitCode:

@@ -159,7 +159,7 @@ async def test_strangers_and_other_sites_stay_outside(client: Client) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(chromium() is None, reason="needs Chromium (apt-get install chromium)")
 async def test_in_chromium(files: tuple[Path, Path], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "talkcodec.cli", "animate", "--page", "--model", MODEL]
+    command = [sys.executable, "-m", "talkcodec", "animate", "--page", "--model", MODEL]
     program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert program.stdout is not None

@@ -57,10 +57,28 @@ async def test_with_the_key_it_says_who_invites_and_whether_they_wait(tmp_path: 
         headers = {"Authorization": f"Bearer {key}"}
         async with client.get(f"{url}/invitation", headers=headers) as response:
             told = await response.json()
-        assert (told["name"], told["waiting"]) == (NAME, True)
+        assert (told["name"], told["waiting"], told["reachable"], told["qr"]) == (NAME, True, False, "")
+        side.conversation.company.name = "Ann, as typed in the page"
         await side.conversation.hang_up()
         async with client.get(f"{url}/invitation", headers=headers) as response:
-            assert (await response.json())["waiting"] is False
+            told = await response.json()
+        assert (told["name"], told["waiting"]) == ("Ann, as typed in the page", False)
+
+
+async def test_a_link_that_other_machines_reach_has_a_qr_code(tmp_path: Path) -> None:
+    pytest.importorskip("segno")
+    side = Side(None, tmp_path, public_url="https://calls.example.org/whip")
+    await side.conversation.start()
+    try:
+        async with aiohttp.ClientSession() as client:
+            url = f"{side.conversation._whip.url}/invitation"  # type: ignore[union-attr]
+            key = str(side.conversation.invitation).split("#")[1]
+            async with client.get(url, headers={"Authorization": f"Bearer {key}"}) as response:
+                told = await response.json()
+        assert told["reachable"] is True
+        assert told["qr"].startswith("<svg ")
+    finally:
+        await side.conversation.close()
 
 
 async def test_another_path_serves_the_page_there(tmp_path: Path) -> None:
@@ -114,6 +132,8 @@ async def test_in_a_browser_it_has_one_command_for_each_system_and_a_wrong_key_i
             ("textbox", "Command to join, with the invitation in it"),
         ):  # fmt: skip
             assert wanted in told, told
+        assert await tab.js("document.querySelector('#here-only').checkVisibility()"), "no QR code, and no word why"
+        assert not await tab.js("document.querySelector('#code').checkVisibility()")
         await tab.look_like(390, 844, mobile=True)
         assert await tab.js("document.documentElement.scrollWidth") <= 390
         for wrong in (link[:-4], link.split("#")[0]):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from av import AudioFrame
 
+from call.browser import in_one_size
 from call.options import CALL_FPS
 from call.pace import PACES, Load, PaceControl
 from call.quality import Quality, judge
@@ -35,6 +36,18 @@ def test_the_mark_stands_in_the_corner_and_can_be_read_on_any_ground(size: int, 
     assert changed[:, 0].min() >= size // 3
     mark = marked[changed[:, 0].min() : changed[:, 0].max() + 1, changed[:, 1].min() : changed[:, 1].max() + 1]
     assert int(mark.max()) - int(mark.min()) > 90
+
+
+@pytest.mark.parametrize("width", [160, 320, 480, 640, 1280])
+def test_a_camera_has_one_size_for_the_codec_however_large_the_browser_sends_it(width: int) -> None:
+    """Regression: with each size that the browser tried, the face was looked for afresh and a keyframe sent."""
+    picture = np.zeros((width * 3 // 4, width, 3), np.uint8)
+    picture[:, width // 2 :] = 200
+    shown = in_one_size(picture)
+    assert shown.shape == (480, 640, 3)
+    assert shown[:, :310].max() == 0
+    assert shown[:, 330:].min() == 200
+    assert in_one_size(picture.transpose(1, 0, 2)).shape == (640, 480, 3)
 
 
 def test_keypoints_are_drawn_where_they_are_and_strange_ones_are_left_out() -> None:

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import av
 import pytest
 from chrome import Chrome, Tab, browser, chromium
 from engines import engine, until
+from waiting import eventually
 
 pytestmark = [
     pytest.mark.slow,
@@ -171,7 +173,7 @@ async def test_alone_then_together_then_one_end_screen_on_both_sides(tmp_path: P
                 await until(tab, "!document.querySelector('#peer').hidden && !document.querySelector('#clock').hidden")
                 await until(tab, "Number(document.querySelector('#headline-number').textContent) > 0")
                 await until(tab, "document.querySelector('#quality').dataset.bars > 0")
-                await until(tab, "document.querySelector('#plot .mark')")
+                await until(tab, "document.querySelector('#plot .mark')")  # the first keyframe's
             assert HOSTILE[:40].strip() in await ann.js(text("#state-text"))
 
             for tab in (ann, bob):
@@ -210,6 +212,11 @@ async def test_alone_then_together_then_one_end_screen_on_both_sides(tmp_path: P
             assert str(film) in await ann.js(text("#saved-text"))
             await ann.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path / "kept"))
             await ann.click("#save")
+            kept = tmp_path / "kept" / film.name
+            await eventually(lambda: kept.is_file() and kept.stat().st_size == film.stat().st_size)
+            with av.open(str(kept)) as copy:
+                assert "generated" in copy.metadata["comment"]
+                assert sum(1 for _ in copy.decode(video=0)) > 1
 
             await bob.click("#again")
             await until(ann, f"{text('#again')} === 'Answer'")
@@ -218,6 +225,56 @@ async def test_alone_then_together_then_one_end_screen_on_both_sides(tmp_path: P
             for tab in (ann, bob):
                 await until(tab, "!document.querySelector('#peer').hidden")
                 assert await tab.js("document.querySelectorAll('#lines li').length") == 0
+
+
+UNSEEN = """
+window.rung = [];
+window.Notification = class {
+  static permission = 'granted';
+  constructor(text) { rung.push(text); }
+};
+Object.defineProperty(Document.prototype, 'hidden', { get: () => window.unseen ?? true });
+"""
+
+
+async def test_full_screen_a_window_and_word_when_they_come() -> None:
+    with engine() as host, engine(host["invitation"]) as guest:
+        async with browser() as chrome:
+            ann = await chrome.tab()
+            await ann.send("Page.addScriptToEvaluateOnNewDocument", source=UNSEEN)
+            await ann.goto(host["page"])
+            await ready(ann)
+            await join(ann)
+            await until(ann, phase("alone"))
+            assert await ann.js("rung") == []
+            async with at(chrome, guest["page"]) as bob:
+                await join(bob, "Bob")
+                await until(ann, "rung.length > 0 && document.title.startsWith('● ')")
+                assert await ann.js("rung") == ["Bob is here"]
+                await until(ann, "!document.querySelector('#peer').hidden")
+                await ann.click("#full")
+                await until(ann, "document.fullscreenElement?.id === 'call'")
+                await until(ann, "document.querySelector('#full').getAttribute('aria-pressed') === 'true'")
+                await ann.click("#full")
+                await until(ann, "!document.fullscreenElement")
+                await until(ann, "document.querySelector('#full').getAttribute('aria-pressed') === 'false'")
+                await ann.click("#pip")
+                await until(ann, "document.pictureInPictureElement?.id === 'peer'")
+                await until(ann, "document.querySelector('#pip').getAttribute('aria-pressed') === 'true'")
+                await ann.click("#pip")
+                await until(ann, "!document.pictureInPictureElement")
+                await until(ann, "document.querySelector('#pip').getAttribute('aria-pressed') === 'false'")
+                await ann.js(
+                    "document.querySelector('#peer').requestPictureInPicture = "
+                    "() => Promise.reject(new Error('none here'))"
+                )
+                await ann.click("#pip")
+                said = "document.querySelector('#notice').textContent === 'The browser gives no window: none here'"
+                await until(ann, said)
+                now = await ann.js(text("#clock"))
+                await until(ann, f"{text('#clock')} !== {json.dumps(now)}")
+                assert await ann.js(said), "the next second's status wrote over what went wrong"
+            assert ann.errors == []
 
 
 async def test_a_newer_tab_takes_over_at_once_and_the_older_says_so() -> None:
@@ -276,6 +333,13 @@ async def test_at_a_phones_width_nothing_covers_the_invitation() -> None:
             await until(tab, "!document.querySelector('#invite').hidden && !document.querySelector('#self').hidden")
             await until(tab, NOT_COVERED)
             assert await tab.js("document.documentElement.scrollWidth") <= 390
+            await tab.click("#chat")  # where one reads it without scrolling, and can be closed with a finger
+            assert await tab.js(
+                "(() => { const box = document.querySelector('#chat-panel').getBoundingClientRect();"
+                "return box.top >= 0 && box.bottom <= innerHeight; })()"
+            )
+            await tab.click("#chat-close")
+            assert await tab.js("document.querySelector('#chat-panel').hidden")
             await tab.look_like(1200, 780)
             await until(tab, f"innerWidth === 1200 && {NOT_COVERED}")
 

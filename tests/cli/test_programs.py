@@ -62,7 +62,7 @@ def test_programs_take_the_same_options_for_the_same_things() -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_output_that_nothing_more_goes_into_is_one_sentence() -> None:
-    command = [sys.executable, "-m", "talkcodec.cli", "model", "list"]
+    command = [sys.executable, "-m", "talkcodec", "model", "list"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
     assert done.returncode == ExitCode.FAILED
@@ -159,7 +159,7 @@ def test_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_programs_end_with_a_sentence_and_their_code(arguments: list[str], code: int, words: str) -> None:
     headless = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    for command in (["talkcodec.cli", *arguments], [PROGRAMS[arguments[0]], *arguments[1:]]):
+    for command in (["talkcodec", *arguments], [PROGRAMS[arguments[0]], *arguments[1:]]):
         done = subprocess.run(
             [sys.executable, "-m", *command],
             capture_output=True,

@@ -285,6 +285,36 @@ def test_until_a_keyframe_is_acknowledged_the_crop_moves_with_the_base() -> None
     encoder.close()
 
 
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_a_camera_that_changes_its_size_does_not_zoom_the_reference(acknowledged: bool) -> None:
+    """Regression: until the next keyframe was held the old reference was moved by pixels of the new size."""
+    config = replace(HYBRID, acknowledged=acknowledged, urgent_keyframes=1)
+    encoder, decoder = Encoder(FakeEngine(), config), Decoder(FakeEngine())
+    small, large = (320, 160), (640, 320)
+    before = decoder.decode(encoder.encode(grained(40, 30), 0, crop=Crop(40, 0, 160), captured_size=small))
+    encoder.held.hold(0)
+    for number in (1, 2):
+        unit = encoder.encode(grained(40, 30), number * TICKS, crop=Crop(80, 0, 320), captured_size=large)
+        shown = decoder.decode(unit)
+        assert l1(shown, before) < 0.02
+        assert (decoder.crop, decoder.captured_size) in ((Crop(40, 0, 160), small), (Crop(80, 0, 320), large))
+    encoder.close()
+
+
+def test_once_the_new_sizes_keyframe_is_held_base_pictures_name_its_pixels() -> None:
+    encoder, decoder = Encoder(FakeEngine(), replace(HYBRID, acknowledged=True)), Decoder(FakeEngine())
+    decoder.decode(encoder.encode(grained(40, 30), 0, crop=Crop(40, 0, 160), captured_size=(320, 160)))
+    encoder.held.hold(0)
+    places = []
+    for number in (1, 2, 3):
+        unit = encoder.encode(grained(40, 30), number * TICKS, crop=Crop(80, 0, 320), captured_size=(640, 320))
+        decoder.decode(unit)
+        places.append((unit.reference_id, decoder.crop, decoder.captured_size))
+        encoder.held.hold(1)
+    encoder.close()
+    assert places == [(0, Crop(40, 0, 160), (320, 160)), *2 * [(1, Crop(80, 0, 320), (640, 320))]]
+
+
 # ---- the frame rate
 
 

@@ -137,6 +137,17 @@ def test_until_acknowledged_a_moved_crop_is_shown_in_the_old_crops_coordinates(e
     assert decoder.captured_size == (320, 160)
 
 
+def test_until_acknowledged_another_size_of_the_camera_moves_nothing(engine: FakeEngine) -> None:
+    """Regression: the keypoints were moved by pixels of the new size against a crop in pixels of the old."""
+    encoder = Encoder(engine, EncoderConfig(acknowledged=True, refresh_l1=None))
+    decoder = Decoder(FakeEngine())
+    before = decoder.decode(encoder.encode(blob_picture(40, 30), 0, crop=Crop(40, 0, 160), captured_size=(320, 160)))
+    encoder.held.hold(0)
+    unit = encoder.encode(blob_picture(40, 30), 3600, crop=Crop(80, 0, 320), captured_size=(640, 320))
+    assert unit.reference_id == 0
+    assert l1(decoder.decode(unit), before) < 0.02
+
+
 def test_unit_without_its_keyframe_is_a_state_error_and_nothing_breaks(engine: FakeEngine) -> None:
     units = encode_all(Encoder(engine), moving_pictures(3))
     decoder = Decoder(FakeEngine())

@@ -56,7 +56,7 @@ def test_every_rate_has_a_configuration(bitrate_bps: float, rung: Rung | None, s
 
 
 def test_rates_choose_their_steps() -> None:
-    chosen = [config_for_rate(rate, CONFIG, 256) for rate in (1000, 2800, 5000, 8500, 13_000, 22_000, 35_000, 1e6)]
+    chosen = [config_for_rate(rate, CONFIG, 256) for rate in (1000, 2800, 5000, 8500, 13_000, 22_000, 70_000, 1e6)]
     assert [(c.rung.value, c.base.size, c.base.fps, c.still_quality) for c in chosen[1:]] == [
         ("hybrid", 96, 6.25, 25), ("hybrid", 128, 8.34, 30), ("hybrid", 128, 8.34, 40), ("hybrid", 128, 12.5, 50),
         ("video", 256, 12.5, 5), ("video", 256, 25, 5), ("video", 256, 25, 5),
@@ -81,7 +81,7 @@ def test_cheaper_steps_of_each_rung() -> None:
     assert [(c.base.size, c.base.fps, c.still_quality) for c in hybrid] == [
         (128, 8.34, 40), (128, 8.34, 30), (96, 6.25, 25), (96, 6.25, 10), (80, 5, 10),
     ]  # fmt: skip
-    video = cheaper(config_for_rate(40_000, CONFIG, 256), 256)
+    video = cheaper(config_for_rate(80_000, CONFIG, 256), 256)
     assert [(c.base.size, c.base.fps) for c in video] == [(256, 12.5), (256, 8.34), (256, 6.25), (256, 5)]
     assert cheaper(hybrid[-1], 256) == []
 

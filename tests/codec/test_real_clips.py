@@ -23,7 +23,7 @@ pytestmark = [
 
 
 def talkcodec(*arguments: object) -> str:
-    command = [sys.executable, "-m", "talkcodec.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "talkcodec", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
