@@ -253,7 +253,8 @@ class Sender:
         soon = now_ms - self._mended_ms < self._config.base_request_gap_ms
         if rtt_ms is None or soon or self._chain.broken:
             return
-        again = self._sent_base.once_more(report, now_ms - rtt_ms - REORDERED_MS, now_ms)
+        lossy = self.repeat and (report.queue_ms or 0) <= QUEUE_MS  # else what is not there yet waits in a queue
+        again = self._sent_base.once_more(report, now_ms - rtt_ms - REORDERED_MS, now_ms, beyond=lossy)
         if again:
             self._mended_ms = now_ms
             self._again += again

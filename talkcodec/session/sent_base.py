@@ -53,10 +53,14 @@ class SentBase:
             while len(self._units) > self.KEPT:
                 del self._units[next(iter(self._units))]
 
-    def once_more(self, report: ReceiverReport, before_ms: float, now_ms: float) -> list[MotionBundle]:
+    def once_more(
+        self, report: ReceiverReport, before_ms: float, now_ms: float, beyond: bool = True
+    ) -> list[MotionBundle]:
         """What leaves again now: the pictures that this report would show, had they arrived, as all copies left before
-        `before_ms`. Nothing where a fresh start is shorter."""
+        `before_ms`. beyond: also those after the newest that it shows. Nothing where a fresh start is shorter."""
         missing = {n: unit for n, unit in self._missing(report).items() if unit.left_ms < before_ms}
+        if not beyond:
+            missing = {n: unit for n, unit in missing.items() if seq16_diff(n, report.highest_sequence) < 0}
         if not missing or sum(len(unit.payload) for unit in missing.values()) > self._start_bytes:
             return []
         runs: list[list[int]] = []

@@ -5,10 +5,12 @@ from base_simulation import BaseCall
 
 from talkcodec.bitstream import BundledUnit, Layer, MotionBundle, ReceiverReport
 from talkcodec.clock import seq16_add
+from talkcodec.session import RateConfig
 from talkcodec.session.allowance import Allowance
 from talkcodec.session.sender import SenderConfig
 from talkcodec.session.sent_base import SentBase
 from talkcodec.session.sound_way import SoundWay
+from talkcodec.transport.impairment import Impairment
 from talkcodec.types import Kind
 
 START, NEXT = 0x80, 0x00
@@ -47,7 +49,16 @@ def test_what_a_report_lacks_leaves_again_in_one_message_and_not_while_it_is_on_
 
 def test_what_left_within_a_round_trip_is_not_missed_yet() -> None:
     base = sent(0, 6)
+    assert base.once_more(report(3), before_ms=450.0, now_ms=600.0, beyond=False) == []
     assert [b.sequence for b in base.once_more(report(3), before_ms=450.0, now_ms=600.0)] == [4]
+
+
+def test_what_waits_in_a_queue_is_not_sent_again() -> None:
+    """A way that carries less than is sent: a long picture takes a second, and its report says nothing of it."""
+    narrow = Impairment(rate_bps=20_000, queue_bytes=100_000)
+    call = BaseCall(narrow, rate=RateConfig(budget_bps=16_000), base_fps=12.5, noise=8)
+    call.run(12)
+    assert call.sender.counts.repeated_bytes == 0
 
 
 def test_a_fresh_start_is_left_to_the_encoder_where_it_is_shorter() -> None:
