@@ -1,5 +1,7 @@
 """Base pictures that were lost and leave once more, where a fresh start would be longer."""
 
+from dataclasses import replace
+
 import pytest
 from base_simulation import BaseCall
 
@@ -57,6 +59,7 @@ def test_what_waits_in_a_queue_is_not_sent_again() -> None:
     """A way that carries less than is sent: a long picture takes a second, and its report says nothing of it."""
     narrow = Impairment(rate_bps=20_000, queue_bytes=100_000)
     call = BaseCall(narrow, rate=RateConfig(budget_bps=16_000), base_fps=12.5, noise=8)
+    call.receiver._config = replace(call.receiver._config, report_ms=300.0)
     call.run(12)
     assert call.sender.counts.repeated_bytes == 0
 
