@@ -26,7 +26,7 @@ from talkcodec.codec import (
 )
 from talkcodec.codec.choice import ReferenceChoice
 from talkcodec.codec.fitting import RateFitter
-from talkcodec.codec.ladder import config_for_rate
+from talkcodec.codec.ladder import config_for_rate, dearer
 from talkcodec.codec.timeline import TimedDrive, fill_in
 from talkcodec.coding import AccessUnit, UnitReader, UnitWriter
 from talkcodec.errors import ConfigError, MediaError
@@ -136,10 +136,11 @@ def _with_base(
         base = size if rung is Rung.VIDEO else int(point["base"])
         return replace(config, rung=rung, base=BaseConfig(base, float(point["fps"]), float(point["level"])))
     bitrate_bps = float(point["kbps"]) * 1000
+    above = [] if rung else dearer(bitrate_bps, config, size)
     config = config_for_rate(bitrate_bps, config, size, rung)
     if config.rung is Rung.MOTION:
         return config
-    return RateFitter(bitrate_bps, config).fit(cut, duration_s, 0, choice)
+    return RateFitter(bitrate_bps, config, above).fit(cut, duration_s, 0, choice)
 
 
 class _Sent:

@@ -36,7 +36,7 @@ from talkcodec.codec import (
 from talkcodec.codec.choice import ReferenceChoice
 from talkcodec.codec.crop import CroppedPicture, fit
 from talkcodec.codec.fitting import SEGMENT_S, RateFitter, in_segments
-from talkcodec.codec.ladder import config_for_rate, config_for_rung
+from talkcodec.codec.ladder import config_for_rate, config_for_rung, dearer
 from talkcodec.codec.timeline import TimedDrive, fill_in
 from talkcodec.coding import UnitReader, UnitRecorder, UnitWriter
 from talkcodec.errors import BitstreamError, MediaError, NoFaceError, StateError
@@ -112,7 +112,9 @@ def encode_video(
     Raises NoFaceError when the first seconds show no face.
     """
     config = config or EncoderConfig()
+    above: list[EncoderConfig] = []
     if bitrate_bps is not None:
+        above = [] if rung else dearer(bitrate_bps, config, engine.config.picture_size)
         config = config_for_rate(bitrate_bps, config, engine.config.picture_size, rung)
     elif rung is not None:
         config = config_for_rung(rung, config, engine.config.picture_size)
@@ -136,7 +138,7 @@ def encode_video(
             layers=(Layer.MOTION if config.rung is Rung.MOTION else Layer.BASE,),
         )
         encoder = Encoder(engine, config)
-        fitter = RateFitter(bitrate_bps, config) if bitrate_bps and config.rung is not Rung.MOTION else None
+        fitter = RateFitter(bitrate_bps, config, above) if bitrate_bps and config.rung is not Rung.MOTION else None
         choice: ReferenceChoice | None = None
         with _file(out, "wb") as file:
             writer = RecordingWriter(file, header)
@@ -148,7 +150,7 @@ def encode_video(
                         spent_bytes = writer.bytes_written - audio_bytes
                         choice = ReferenceChoice([picture for _, picture in segment])
                         fitted = fitter.fit(segment, end_s, spent_bytes, choice)
-                        encoder.change_base(fitted.base, fitted.still_quality)
+                        encoder.change(fitted)
                     for number, (time_s, picture) in enumerate(segment, 1):
                         while packet is not None and packet.time_s <= time_s:
                             audio_bytes += len(packet.data)

@@ -135,8 +135,11 @@ class Encoder:
         What was learned of rates stays; no keyframe is made, and the base starts afresh only where its pictures change.
         From now on the quality of base pictures follows the rate. Raises ConfigError for less than 1 kbit/s.
         """
-        chosen, before = self._holder.aim(bitrate_bps, rung), self.config.rung
-        self.config = chosen
+        self.change(self._holder.aim(bitrate_bps, rung))
+
+    def change(self, chosen: EncoderConfig) -> None:
+        """Code so from the next picture on: another rung, or other base pictures and keyframes."""
+        before, self.config = self.config.rung, chosen
         self._refresh.change(chosen)
         if chosen.rung is Rung.MOTION:
             return
@@ -156,12 +159,6 @@ class Encoder:
     def restart_base(self) -> None:
         """The other end has lost a base picture: the next picture starts the base afresh."""
         self._base.restart()
-
-    def change_base(self, config: BaseConfig, still_quality: int | None = None) -> None:
-        """Code base pictures so from the next one on, and keyframe pictures with this quality, if one is given."""
-        self._base.change(config)
-        still_quality = self.config.still_quality if still_quality is None else still_quality
-        self.config = replace(self.config, base=config, still_quality=still_quality)
 
     def close(self) -> None:
         """Free the coder of base pictures."""

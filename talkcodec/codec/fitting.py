@@ -23,6 +23,11 @@ _ENVELOPE_BYTES = 6
 _END_BYTES = 60
 """Index and trailer."""
 
+_PLENTY, _ENOUGH = 28, 8
+"""Quality of base pictures from which bits are worth more in the next step, and what it must have there. At 17 kbit/s
+four clips of 29 to 35 gain 0.2 to 1.8 dB in the video rung, at 10 to 18; of two with 19 and 20 one loses 0.2 and one
+gains 0.3, at 5.5."""
+
 _OVER = 0.05
 """So much more than its share a segment may take; else the base layer steps down the ladder."""
 
@@ -47,8 +52,10 @@ class RateFitter:
     That is the quality of the base pictures, and a lower step of the ladder where quality 0 takes too much.
     """
 
-    def __init__(self, bitrate_bps: float, config: EncoderConfig) -> None:
-        self._bitrate_bps, self._config = bitrate_bps, config
+    def __init__(self, bitrate_bps: float, config: EncoderConfig, above: Sequence[EncoderConfig] = ()) -> None:
+        """above: dearer steps, from the cheapest up. The first segment climbs to them, and the others stay there, as
+        long as its base pictures are better than they need to be for their size."""
+        self._bitrate_bps, self._config, self._above = bitrate_bps, config, list(above)
         self._last = config.base
         self._start_s: float | None = None
         self._crop: Crop | None = None
@@ -60,6 +67,22 @@ class RateFitter:
 
         choice: what its keyframes show, None for the pictures at which they are made.
         """
+        chosen = self._fit(segment, end_s, spent_bytes, choice)
+        above, self._above = self._above, []
+        for step in above:
+            same = (chosen.base.size, chosen.base.fps) == (self._config.base.size, self._config.base.fps)
+            if not same or chosen.base.quality < _PLENTY:
+                break
+            tried = RateFitter(self._bitrate_bps, step)
+            climbed = tried._fit(segment, end_s, spent_bytes, choice)
+            if climbed.base.quality < _ENOUGH or climbed.base.fps < step.base.fps:
+                break
+            self._config, self._last, chosen = step, climbed.base, climbed
+        return chosen
+
+    def _fit(
+        self, segment: Sequence[TimedPicture], end_s: float, spent_bytes: int, choice: ReferenceChoice | None
+    ) -> EncoderConfig:
         overhead = 0
         if self._start_s is None:
             self._start_s, overhead = segment[0][0], _END_BYTES

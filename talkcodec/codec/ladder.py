@@ -11,7 +11,17 @@ from talkcodec.codec.crop import CroppedPicture
 from talkcodec.errors import ConfigError
 from talkcodec.picture import DEFAULT_QUALITY
 
-__all__ = ["LADDER", "Fit", "Step", "base_bytes", "cheaper", "config_for_rate", "config_for_rung", "fit_quality"]
+__all__ = [
+    "LADDER",
+    "Fit",
+    "Step",
+    "base_bytes",
+    "cheaper",
+    "config_for_rate",
+    "config_for_rung",
+    "dearer",
+    "fit_quality",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +69,24 @@ def config_for_rate(
     Sizes are those of pictures of 256 px, and scale with picture_size. A quality of keyframes other than the default is
     kept. Raises ConfigError for a rate below 1 kbit/s.
     """
+    return _config_of(_steps_for(bitrate_bps, rung)[0], bitrate_bps, config, picture_size)
+
+
+def dearer(bitrate_bps: float, config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
+    """The steps above the one that `config_for_rate` takes, from the cheapest up; what hardly moves can afford them."""
+    return [_config_of(step, bitrate_bps, config, picture_size) for step in _steps_for(bitrate_bps, None)[1:]]
+
+
+def _steps_for(bitrate_bps: float, rung: Rung | None) -> list[Step]:
+    """The step for a rate, and those above it."""
     if bitrate_bps < 1000:
         raise ConfigError(f"bitrate is {bitrate_bps:.0f} bit/s, expected at least 1000")
     steps = [step for step in LADDER if rung is None or step.rung is rung]
-    step = max((s for s in steps if s.bitrate_bps <= bitrate_bps), key=lambda s: s.bitrate_bps, default=steps[0])
+    passed = [number for number, step in enumerate(steps) if step.bitrate_bps <= bitrate_bps]
+    return steps[max(passed, default=0) :]
+
+
+def _config_of(step: Step, bitrate_bps: float, config: EncoderConfig, picture_size: int) -> EncoderConfig:
     quality = step.still_quality if config.still_quality == DEFAULT_QUALITY else config.still_quality
     if step.rung is Rung.VIDEO and not config.acknowledged:
         quality = min(quality, _UNSEEN_QUALITY)

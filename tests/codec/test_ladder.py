@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from talkcodec.codec import BaseConfig, CroppedPicture, EncoderConfig, Rung, fitting
 from talkcodec.codec.base import BaseEncoder
 from talkcodec.codec.fitting import RateFitter, coded_of, in_segments
-from talkcodec.codec.ladder import LADDER, Fit, base_bytes, cheaper, config_for_rate, fit_quality
+from talkcodec.codec.ladder import LADDER, Fit, base_bytes, cheaper, config_for_rate, dearer, fit_quality
 from talkcodec.errors import ConfigError
 from talkcodec.types import Crop
 from tests.codec.fake_engine import SIZE, blob_picture
@@ -183,6 +183,22 @@ def test_a_rate_below_the_floor_steps_down_and_ends_at_the_cheapest() -> None:
     assert (poor.base.size, poor.base.fps) == (cheapest.base.size, cheapest.base.fps)
     assert (poor.base.quality, poor.still_quality) == (0, 10)
     assert 6.25 <= fitted(5000).base.fps <= 12.5
+
+
+def test_what_hardly_moves_climbs_the_ladder_and_stays_there() -> None:
+    rate = 14_000
+    config, above = config_for_rate(rate, CONFIG, SIZE), dearer(rate, CONFIG, SIZE)
+    assert [step.rung for step in above] == [Rung.VIDEO, Rung.VIDEO]
+    frames = segment(100)
+    still = [(time, frames[0][1]) for time, _ in frames]
+    later = [(time + 4.0, picture) for time, picture in still]
+
+    fitter = RateFitter(rate, config, above)
+    assert fitter.fit(still, 4.0, 0).rung is Rung.VIDEO
+    assert fitter.fit(later, 8.0, 4000).rung is Rung.VIDEO
+    assert RateFitter(rate, config).fit(still, 4.0, 0).rung is Rung.HYBRID
+    poor = config_for_rate(2_900, CONFIG, SIZE)
+    assert RateFitter(2_900, poor, dearer(2_900, CONFIG, SIZE)).fit(frames, 4.0, 0).rung is Rung.HYBRID
 
 
 def test_what_one_segment_missed_the_next_makes_good() -> None:
