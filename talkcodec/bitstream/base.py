@@ -10,7 +10,7 @@ from talkcodec.bitstream.keyframe import MAX_CAPTURED_SIZE
 from talkcodec.errors import BitstreamError, UsageError
 from talkcodec.types import Crop
 
-__all__ = ["BASE_NUMBERS", "MAX_BASE_BYTES", "BasePicture", "BaseStart", "parse_base", "serialize_base"]
+__all__ = ["BASE_NUMBERS", "MAX_BASE_BYTES", "BasePicture", "BaseStart", "is_start", "parse_base", "serialize_base"]
 
 BASE_NUMBERS = 128
 """Numbers wrap here."""
@@ -42,6 +42,11 @@ class BasePicture:
     number: int
     data: bytes
     start: BaseStart | None = None
+
+
+def is_start(payload: bytes) -> bool:
+    """Whether a base unit starts the stream afresh; its payload is not looked into further."""
+    return bool(payload) and bool(payload[0] & _INTRA)
 
 
 def serialize_base(picture: BasePicture) -> bytes:

@@ -72,6 +72,8 @@ class Encoder:
         self._keyframe_s: float | None = None
         self._smoothed: Motion | None = None
         self._wanted_crop: Crop | None = None
+        self._unchecked: tuple[Picture, Picture, Crop, bool] | None = None  # the last base picture of a call
+        self._stale = False  # it called for a keyframe
 
     def encode(
         self,
@@ -145,6 +147,15 @@ class Encoder:
             self._base.restart()  # what the other end shows was not decoded here
         self._base.change(chosen.base)
 
+    def look_back(self) -> bool:
+        """In a call of the hybrid rung: whether the last base picture, as the other end shows it, calls for a keyframe,
+        which comes with the next. Takes as long as restoring one; to be called when its unit has left, else the next
+        `encode` does it first."""
+        unchecked, self._unchecked = self._unchecked, None
+        if unchecked is not None and self._faded(*unchecked):
+            self._stale = True
+        return self._stale
+
     def restart_base(self) -> None:
         """The other end has lost a base picture: the next picture starts the base afresh."""
         self._base.restart()
@@ -163,16 +174,18 @@ class Encoder:
         new_face: bool,
         reference: Callable[[], Picture] | None,
     ) -> AccessUnit:
-        due = force_keyframe or self._keyframe_is_due(crop)
+        due = force_keyframe or self._keyframe_is_due(crop) or self.look_back()
         entered = not self.config.acknowledged  # decoding of a file can start at each keyframe, so the base starts too
         held = None if due and entered else self._current
         placed = crop if held is None else _rescale(crop, captured_size, held.captured_size)
         base = self._base.encode(picture, timestamp, placed, afresh=due and entered)
         if self.config.rung is Rung.HYBRID:
             shown = self._base_shown.decode(base)
-            if not due and self._faded(picture, shown, crop, new_face):
+            if not entered:
+                self._unchecked = None if due else (picture, shown, crop, new_face)
+            elif not due and self._faded(picture, shown, crop, new_face):
                 due = True
-                if entered and (base.start is None or placed != crop):
+                if base.start is None or placed != crop:
                     base = self._base.encode(picture, timestamp, crop, afresh=True)
                     self._base_shown.decode(base)
         keyframe = self._make_keyframe(reference() if reference else picture, crop, captured_size) if due else None
@@ -254,6 +267,7 @@ class Encoder:
         prepared = self._engine.encode_reference(decoded, motion)
         self._made = reference = _Reference(number, crop, captured_size, thumbnail(decoded), motion, prepared)
         self._keyframe_s, self._wanted_crop = self._time_s, crop
+        self._unchecked, self._stale = None, False
         self._refresh.keyframe_sent(self._time_s)
         if self.config.acknowledged:
             self.held.offer(number, state, reference)

@@ -109,6 +109,10 @@ class TracedEngine:
     def _really(self) -> bool:
         return self._generates or threading.current_thread().name == "encode"
 
+    def prepare(self) -> None:
+        """As Engine.prepare."""
+        self._engine.prepare()
+
     def detect(self, picture: Picture) -> Motion:
         """As Engine.detect, and at once for a known picture."""
         known = self._motion.get(id(picture))

@@ -288,6 +288,7 @@ class Peer:
             link.receiving = ReceivingEnd(self._engine, theirs, self.config, self._show, same_clock=self.same_clock)
             if self._sound_in is not None:
                 link.receiving.session.sound_way = self._sound_in.way
+                self._sound_in.due_ms = link.receiving.session.jitter_buffer.sound_due_ms
         if sends is not None:
             cost = link.transport.cost
             if sends.on_self is None:
@@ -332,6 +333,7 @@ class Peer:
             if self.carrier == "sound":
                 sending.session.ride(plan.frame_ms)
             sending.session.repeat, sending.session.keyframe_bps = plan.repeat, plan.keyframe_bps
+            sending.session.allowance.bps = plan.picture_bps
             if self._takes_short_pieces:
                 sending.session.piece_bytes = plan.piece_bytes
             if abs(plan.coded_bps / self._aimed_bps - 1) > AIM_STEP:
@@ -365,7 +367,8 @@ class Peer:
         assert self._receives is not None
         due_s, end = sound.arrived_s, self.receiving
         if end is not None:
-            due_ms = end.session.jitter_buffer.sound_ready(sound.timestamp, sound.arrived_s * 1000)
+            packet_ms = 0.0 if self._sound_in is None else self._sound_in.packet_ms
+            due_ms = end.session.jitter_buffer.sound_ready(sound.timestamp, sound.arrived_s * 1000, packet_ms)
             if due_ms is not None:
                 # Pictures are on the screen once they are generated: sound is played that much later too.
                 due_s = max(due_s, (due_ms + (end.generate_ms.at(0.5) or 0.0)) / 1000)

@@ -47,6 +47,7 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         same_clock: bool = False,
     ) -> None:
         """`hello` is the sending end's. same_clock: capture times are comparable with this machine's."""
+        self._engine = engine
         self._decoder = Decoder(engine, accept_hello(engine, hello))
         playout = replace(config.playout, period_ticks=frame_period_ticks(hello))
         self.session: Receiver[Reference] = Receiver(hello, self._decoder.held, playout, config.receiver, config.limits)
@@ -61,6 +62,11 @@ class ReceivingEnd(WorkingEnd[Shown[Reference]]):
         self.latency_ms = Percentiles(1024)
         self.keyframe_ready_s: float | None = None
         super().__init__("generate", self._generate, self._generate_failed)
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """As WorkingEnd.start; there is time until the first keyframe to open what base pictures need."""
+        super().start(wake)
+        self._worker.order(self._engine.prepare)
 
     def receive(self, message: KeyframePiece | MotionBundle | BundlePiece, now_ms: float) -> None:
         """A message for this end."""

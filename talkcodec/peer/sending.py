@@ -66,6 +66,7 @@ class SendingEnd(WorkingEnd[_Captured]):
         encoder = config.encoder if shows_base else replace(config.encoder, rung=Rung.MOTION)
         if config.rung is not None and config.bitrate_bps is None and shows_base:
             encoder = config_for_rung(config.rung, encoder, engine.config.picture_size)
+        self._engine = engine
         self._encoder = Encoder(engine, encoder)
         if config.bitrate_bps is not None and shows_base:
             self._encoder.aim(config.bitrate_bps, config.rung)
@@ -139,6 +140,7 @@ class SendingEnd(WorkingEnd[_Captured]):
         self._last_unit = unit
         elapsed_ms = (time.perf_counter() - started_s) * 1000
         self._loop.call_soon_threadsafe(self._encoded, unit, elapsed_ms, not lost)
+        self._encoder.look_back()
 
     def _encoded(self, unit: AccessUnit, elapsed_ms: float, face_visible: bool) -> None:
         if not self._running:
@@ -153,6 +155,8 @@ class SendingEnd(WorkingEnd[_Captured]):
         if unit.base is not None and unit.base.start is not None:
             self._restarting = False
         if unit.keyframe is not None:
+            if self.keyframe_sent_s is None and self._shows_base:
+                self._worker.order(self._engine.prepare)  # nothing is seen before it has crossed
             self._wished = False
             self.keyframe_sent_s = now_s
         self._wake()

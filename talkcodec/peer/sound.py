@@ -207,8 +207,12 @@ class SoundReceiver:
     def __init__(self, on_sound: Callable[[PlayedSound], None], failed: Callable[[Exception], None]) -> None:
         """on_sound: called on the event loop with 20 ms each; what it raises goes to `failed`."""
         self._on_sound, self._failed = on_sound, failed
-        self._buffer, self._decoder, self._concealment = VoiceBuffer(), OpusDecoder(), Concealment()
+        self.due_ms: Callable[[int], float | None] = lambda timestamp: None
+        """When sound of a 90 kHz time is to be heard, on the monotonic clock; may be set."""
+        self._buffer, self._decoder, self._concealment = VoiceBuffer(self._heard_ms), OpusDecoder(), Concealment()
         self.way = SoundWay()
+        self.packet_ms = 0.0
+        """Of the packet of sound that came last."""
         self._clock: SoundClock | None = None
         self._waiting: deque[tuple[int, SoundArray, float]] = deque(maxlen=100)
         self._loop = asyncio.get_running_loop()
@@ -259,6 +263,7 @@ class SoundReceiver:
             self._buffer.decoded(len(samples))
             if len(samples) <= _EMPTY_SAMPLES:  # it carried something else
                 return
+            self.packet_ms = len(samples) * 1000 / OPUS_RATE_HZ
             samples = self._concealment.received(samples)
         for start in range(0, len(samples), BLOCK_SAMPLES):
             block = (piece.position + start, samples[start : start + BLOCK_SAMPLES], now_s)
@@ -269,6 +274,12 @@ class SoundReceiver:
 
     def _deliver(self, position: int, samples: SoundArray, arrived_s: float) -> None:
         assert self._clock is not None
-        after = time32_diff(position & 0xFFFFFFFF, self._clock.position)  # a day's samples do not fit 32 bits
-        offset = after * CLOCK_HZ // OPUS_RATE_HZ
-        self._on_sound(PlayedSound(samples, (self._clock.timestamp + offset) & 0xFFFFFFFF, arrived_s))
+        self._on_sound(PlayedSound(samples, self._time(self._clock, position), arrived_s))
+
+    @staticmethod
+    def _time(clock: SoundClock, position: int) -> int:
+        after = time32_diff(position & 0xFFFFFFFF, clock.position)  # a day's samples do not fit 32 bits
+        return (clock.timestamp + after * CLOCK_HZ // OPUS_RATE_HZ) & 0xFFFFFFFF
+
+    def _heard_ms(self, position: int) -> float | None:
+        return None if self._clock is None else self.due_ms(self._time(self._clock, position))

@@ -85,6 +85,10 @@ class Engine:
         """What runs it, in words: "OpenVINO 2026.4, CPU, f32, 2 threads"."""
         return self._backend.description
 
+    def prepare(self) -> None:
+        """Open what restores base pictures, before one comes: else the first one takes as long as five."""
+        self._opened_restorer()
+
     def detect(self, picture: Picture) -> Motion:
         """Keypoints, and Jacobians of a first-order model, of a picture (S, S, 3) uint8 RGB."""
         self._check_picture(picture)

@@ -1,12 +1,10 @@
 """Base pictures on their way out: each needs the one before it, so after a loss nothing leaves but a fresh start."""
 
 from talkcodec.bitstream import BasePicture, Layer, MotionBundle
+from talkcodec.bitstream.base import is_start
 from talkcodec.clock import seq16_add, seq16_diff
 
 __all__ = ["BaseChain"]
-
-_START = 0x80
-"""Of the first byte of a base unit."""
 
 
 class BaseChain:
@@ -47,5 +45,5 @@ class BaseChain:
     def left(self, bundle: MotionBundle) -> None:
         """These units have left."""
         for number, unit in enumerate(bundle.units):
-            if unit.layer is Layer.BASE and unit.payload[0] & _START:
+            if unit.layer is Layer.BASE and is_start(unit.payload):
                 self._start = seq16_add(bundle.sequence, number)

@@ -156,14 +156,21 @@ class JitterBuffer(Generic[T]):
             self._waiting.popitem()
         return True
 
-    def sound_ready(self, timestamp: int, now_ms: float) -> float | None:
-        """Sound of this time can be played from now on: frames wait for it. Returns when its frame is due."""
+    def sound_due_ms(self, timestamp: int) -> float | None:
+        """When sound of this time is due, with its frame; None where nothing says so yet."""
+        if not self._clock.started:
+            return None
+        return self._clock.deadline_ms(self._time.unwrap(timestamp))
+
+    def sound_ready(self, timestamp: int, now_ms: float, packet_ms: float = 0.0) -> float | None:
+        """Sound of this time can be played from now on: frames wait for it. packet_ms: the length of its packet.
+        Returns when its frame is due."""
         if not self._clock.started:
             return None
         ticks = self._time.unwrap(timestamp)
         if abs(now_ms - self._clock.deadline_ms(ticks)) > self.AHEAD_MS:
             return None
-        self._clock.observe_other(ticks, now_ms)
+        self._clock.observe_other(ticks, now_ms, packet_ms)
         return self._clock.deadline_ms(ticks)
 
     def _needed(self, ticks: int, unit: TimedUnit[T]) -> int:

@@ -58,6 +58,7 @@ class PlayoutClock:
         self._quantile, self._fall = quantile, fall_ms_per_s
         self._samples: deque[tuple[float, float, float]] = deque(maxlen=self.SAMPLES)  # (now, transit, need)
         self._others: deque[tuple[float, float]] = deque(maxlen=self.SAMPLES)  # (now, need) of sound
+        self._length_ms = 0.0  # of its packets
         self._base = 0.0
         self._delay = minimum_ms
         self._updated: float | None = None
@@ -91,8 +92,13 @@ class PlayoutClock:
         if self._updated is None or now_ms - self._updated >= self.UPDATE_MS or now_ms - media_ms < self._base:
             self._update(now_ms)
 
-    def observe_other(self, ticks: int, now_ms: float) -> None:
-        """Something else of media time `ticks`, such as sound, is ready now; frames wait for it."""
+    def observe_other(self, ticks: int, now_ms: float, length_ms: float = 0.0) -> None:
+        """Something else of media time `ticks`, such as sound, is ready now; frames wait for it. length_ms: of the
+        packet that it came in. Sound and units waited for longer ones before: with a shorter one that is past."""
+        if length_ms < self._length_ms:
+            self._others.clear()
+            self._samples = deque(((at, transit, transit) for at, transit, _ in self._samples), maxlen=self.SAMPLES)
+        self._length_ms = length_ms
         self._others.append((now_ms, now_ms - ticks * 1000 / CLOCK_HZ))
 
     def _update(self, now_ms: float) -> None:

@@ -116,6 +116,7 @@ class Receiver(Generic[T]):
         self._last_bundle: tuple[int, int, float] | None = None  # wire time, 90 kHz timestamp, arrival
         self._last_report_ms: float | None = None
         self._reported_queue = False
+        self._reported_bursts = 0
         self._reported_units = 0
         self._reported_lost = 0
         self._last_request_ms: float | None = None
@@ -282,8 +283,9 @@ class Receiver(Generic[T]):
             assert highest is not None
             self._base_requested_ms = now_ms
             self._base_requests += 1
+            self._outbox.append(Outgoing(Delivery.DROPPABLE, self._report(now_ms)))  # which are missing
             self._outbox.append(Outgoing(Delivery.DROPPABLE, BaseRequest(highest)))
-        if self._report_due(now_ms):
+        elif self._report_due(now_ms):
             self._outbox.append(Outgoing(Delivery.DROPPABLE, self._report(now_ms)))
         out = list(self._outbox)
         self._outbox.clear()
@@ -297,7 +299,11 @@ class Receiver(Generic[T]):
         return asked_ms is None or now_ms - asked_ms >= self._config.base_request_ms
 
     def _report_due(self, now_ms: float) -> bool:
-        if self._arrivals.received_total == self._reported_units or self._last_bundle is None:
+        if self._last_bundle is None:
+            return False
+        if self._burst_ended and (self._last_report_ms or 0.0) + self._config.base_request_ms <= now_ms:
+            return True
+        if self._arrivals.received_total == self._reported_units:
             return False
         interval = self._config.report_ms
         if self._reports < self._config.early_reports:
@@ -308,6 +314,10 @@ class Receiver(Generic[T]):
         if (queue_ms or 0.0) > self._config.queue_report_from_ms and not self._reported_queue:
             interval = min(interval, self._config.queue_report_ms)
         return self._last_report_ms is None or now_ms - self._last_report_ms >= interval
+
+    @property
+    def _burst_ended(self) -> bool:
+        return self.sound_way is not None and self.sound_way.bursts != self._reported_bursts
 
     def _report(self, now_ms: float) -> ReceiverReport:
         assert self._last_bundle is not None
@@ -320,6 +330,7 @@ class Receiver(Generic[T]):
         played = self._jitter_buffer.counts
         queue_ms = rate_bps = None
         if self.sound_way is not None:
+            self._reported_bursts = self.sound_way.bursts
             queue_ms, rate_bps = self.sound_way.queue_ms(now_ms), self.sound_way.take_rate_bps()
             self._reported_queue = (queue_ms or 0.0) > self._config.queue_report_from_ms
         return ReceiverReport(

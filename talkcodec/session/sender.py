@@ -15,9 +15,11 @@ from talkcodec.bitstream import (
     MotionBundle,
     ReceiverReport,
 )
+from talkcodec.bitstream.base import is_start
 from talkcodec.clock import CLOCK_HZ, seq16_add, time32_diff
 from talkcodec.coding import AccessUnit, HeldReferences, UnitWriter
 from talkcodec.errors import ConfigError
+from talkcodec.session.allowance import Allowance
 from talkcodec.session.base_chain import BaseChain
 from talkcodec.session.congestion import QUEUE_MS, Feedback
 from talkcodec.session.fragments import KeyframeTransfer, split_bundle
@@ -25,11 +27,15 @@ from talkcodec.session.limits import Limits
 from talkcodec.session.outgoing import Outgoing
 from talkcodec.session.packer import Packer
 from talkcodec.session.rate import RateConfig, RateControl, SendPlan
+from talkcodec.session.sent_base import SentBase
 from talkcodec.types import Delivery, WireCost
 
 __all__ = ["Sender", "SenderConfig", "SenderCounts"]
 
 _REMEMBERED_BUNDLES = 128
+
+_MESSAGE_BYTES = 17
+"""Around the units of a message that rides with the sound."""
 
 RIDE_PATIENCE_MS = 40.0
 """So much later than planned a unit goes by itself: no packet comes."""
@@ -39,6 +45,9 @@ PIECE_ENVELOPE_BYTES = 100
 
 QUEUE_REMEMBERED_MS = 1500.0
 """After a report of a queue no piece of a keyframe leaves for so long, or until a report says that there is none."""
+
+REORDERED_MS = 20.0
+"""A unit may be overtaken by others that left so much later."""
 
 FIRST_KEYFRAME_PACE = 4
 """So much faster than others: nobody sees anything before it is there."""
@@ -51,8 +60,8 @@ class SenderConfig:
     request_gap_ms: keyframe requests closer together than this are one. bundle_slack_ms: a bundle leaves incomplete
     when its frames come this much later than planned. motion_backlog_bytes: with more than this in the transport,
     motion waits (and goes stale). first_sequence: number of the first unit. base_request_gap_ms: requests for a fresh
-    start of the base that come sooner after one another are one. repeat: each message carries the units of the one
-    before once more."""
+    start of the base, and base pictures that leave once more, that come sooner after one another are one. repeat: each
+    message carries the units of the one before once more, but for a start of the base."""
 
     capture_fps: float = 25.0
     keyframe_bps: int = 300_000
@@ -107,13 +116,19 @@ class Sender:
         """`hello` is this end's own. cost: what the transport adds to a message, for rate control."""
         self._config, self.held = config, held
         self.repeat = config.repeat
-        """Whether each message carries the units of the one before once more; may be set at any time."""
+        """Whether each message carries the units of the one before once more, where `allowance` affords it; may be
+        set at any time."""
+        self.allowance = Allowance()
         self.keyframe_bps: float = config.keyframe_bps
         self.piece_bytes: int | None = None
         """Pace of keyframes after the first, and length of their pieces; may be set at any time. None: as long as can
         be."""
         self._limits = limits
         self._chain = BaseChain(config.base_request_gap_ms)
+        self._sent_base = SentBase(hello.time_base.bits)
+        self._again: list[MotionBundle] = []  # base pictures that leave once more
+        self._mended_ms = float("-inf")
+        self._report: ReceiverReport | None = None
         self._time_mask = (1 << hello.time_base.bits) - 1
         self._previous: MotionBundle | None = None
         self._transfer = KeyframeTransfer(limits)
@@ -208,7 +223,8 @@ class Sender:
             self._requests += 1
             self.request_keyframe(message.reason, now_ms)
         elif isinstance(message, BaseRequest):
-            self._chain.request(message.sequence, self._writer.next_sequence, now_ms)
+            if not self._mends(message, now_ms):
+                self._chain.request(message.sequence, self._writer.next_sequence, now_ms)
         else:
             self._receive_report(message, now_ms)
 
@@ -217,6 +233,10 @@ class Sender:
         self._writer.acknowledge(report)
         if report.queue_ms is not None:
             self._queued_until_ms = now_ms + QUEUE_REMEMBERED_MS if report.queue_ms > QUEUE_MS else 0.0
+        sent_ms = self._sent_at.get(report.echo)
+        rtt_ms = None if sent_ms is None else max(0.0, now_ms - sent_ms - report.hold_ms)
+        self._report = report
+        self._send_again(report, self._rate.rtt_ms if rtt_ms is None else rtt_ms, now_ms)
         expected, lost = self._reported
         self._reported = (report.expected, report.lost)
         new_expected = (report.expected - expected) & 0xFFFFFFFF
@@ -225,17 +245,39 @@ class Sender:
             new_lost = 0
         if not 0 < new_expected < 0x80000000:
             return
-        sent_ms = self._sent_at.get(report.echo)
-        rtt_ms = None if sent_ms is None else max(0.0, now_ms - sent_ms - report.hold_ms)
         loss = min(1.0, new_lost / new_expected)
         self._rate.feedback(Feedback(loss, rtt_ms, new_expected, report.queue_ms, report.rate_bps))
+
+    def _send_again(self, report: ReceiverReport, rtt_ms: float | None, now_ms: float) -> None:
+        """Base pictures that were not there when the report left, though all their copies should have been."""
+        soon = now_ms - self._mended_ms < self._config.base_request_gap_ms
+        if rtt_ms is None or soon or self._chain.broken:
+            return
+        lossy = self.repeat and (report.queue_ms or 0) <= QUEUE_MS  # else what is not there yet waits in a queue
+        again = self._sent_base.once_more(report, now_ms - rtt_ms - REORDERED_MS, now_ms, beyond=lossy)
+        if again:
+            self._mended_ms = now_ms
+            self._again += again
+
+    def _mends(self, request: BaseRequest, now_ms: float) -> bool:
+        """Whether what the peer misses is on its way once more, as far as its report with the request tells."""
+        report, rtt_ms = self._report, self._rate.rtt_ms
+        if report is None or rtt_ms is None or report.highest_sequence != request.sequence:
+            return False
+        since_ms = now_ms - max(rtt_ms + REORDERED_MS, self._config.base_request_gap_ms)
+        return self._sent_base.on_its_way(report, since_ms)
 
     def poll(
         self, now_ms: float, reliable_backlog_bytes: int, droppable_backlog_bytes: int, leaving: bool = False
     ) -> list[Outgoing]:
         """Messages to send now. The backlogs say what still waits in the transport; motion goes first. leaving: a
         packet of sound is about to leave, and takes what is sent now."""
-        out = []
+        bundles, self._again = self._again, []
+        out = [Outgoing(Delivery.DROPPABLE, message) for b in bundles for message in split_bundle(b, self._limits)]
+        for again in bundles:
+            self._repeated_bytes += _payload_bytes(again)
+            self.allowance.took(_payload_bytes(again) + _MESSAGE_BYTES, now_ms)
+            self._remember(again, now_ms)
         bundle = self._due_bundle(now_ms, droppable_backlog_bytes, leaving)
         if bundle is not None:
             out += [Outgoing(Delivery.DROPPABLE, message) for message in split_bundle(bundle, self._limits)]
@@ -246,6 +288,7 @@ class Sender:
             piece = self._transfer.next_piece(now_ms) if first or now_ms >= self._queued_until_ms else None
             if piece is not None:
                 out.append(Outgoing(Delivery.RELIABLE, piece))
+                self.allowance.took(len(piece.data) + PIECE_ENVELOPE_BYTES, now_ms)
                 pace_bps = self._config.keyframe_bps * FIRST_KEYFRAME_PACE if first else self.keyframe_bps
                 self._next_piece_ms = now_ms + (len(piece.data) + PIECE_ENVELOPE_BYTES) * 8000 / pace_bps
         return out
@@ -262,31 +305,47 @@ class Sender:
                     self._rate.unit_sent(len(unit.payload))
                 self._unit_bytes += len(unit.payload)
             self._chain.left(bundle)
+            self.allowance.took(_payload_bytes(bundle) + _MESSAGE_BYTES, now_ms)
             before, self._previous = self._previous, bundle
-            if self.repeat and before is not None:
+            if self.repeat and before is not None and self.allowance.affords(_payload_bytes(before), now_ms):
                 bundle = self._with(before, bundle)
-            self._sent_at[bundle.timestamp] = now_ms
-            while len(self._sent_at) > _REMEMBERED_BUNDLES:
-                self._sent_at.popitem(last=False)
+                self.allowance.took(_payload_bytes(before) if bundle is not self._previous else 0, now_ms)
+            self._sent_base.left(bundle, now_ms)
+            self._remember(bundle, now_ms)
         return bundle
+
+    def _remember(self, bundle: MotionBundle, now_ms: float) -> None:
+        """For the round trip: reports echo the wire time of the bundle that came last."""
+        self._sent_at[bundle.timestamp] = now_ms
+        self._sent_at.move_to_end(bundle.timestamp)
+        while len(self._sent_at) > _REMEMBERED_BUNDLES:
+            self._sent_at.popitem(last=False)
 
     def _with(self, before: MotionBundle, bundle: MotionBundle) -> MotionBundle:
         """The bundle with the units of the one before in front of it, where both fit one message."""
-        size = sum(len(unit.payload) for unit in (*before.units, *bundle.units))
+        size = _payload_bytes(before) + _payload_bytes(bundle)
         follows = seq16_add(before.sequence, len(before.units)) == bundle.sequence
+        if any(unit.layer is Layer.BASE and is_start(unit.payload) for unit in before.units):
+            return bundle  # long, and where it is lost the peer says so
         if before.reference_id != bundle.reference_id or not follows or size > self._limits.piece_bytes // 2:
             return bundle
         last = before.timestamp + sum(unit.delta for unit in before.units)
         first = bundle.units[0]
         joined = BundledUnit((bundle.timestamp - last) & self._time_mask, first.payload, first.layer)
-        self._repeated_bytes += sum(len(unit.payload) for unit in before.units)
+        self._repeated_bytes += _payload_bytes(before)
         units = (*before.units, joined, *bundle.units[1:])
         return MotionBundle(before.reference_id, before.sequence, before.timestamp, units)
 
     def next_poll_ms(self, now_ms: float) -> float | None:
         """When `poll` may have something without new input; None when only input can change that."""
+        if self._again:
+            return now_ms
         due_ms = self._packer.next_due_ms(self._rate.plan, now_ms)
         times = [] if due_ms is None else [due_ms]
         if self._transfer.pieces_left:
             times.append(max(now_ms + 2.0, self._next_piece_ms, self._queued_until_ms if len(self.held) else 0.0))
         return min(times, default=None)
+
+
+def _payload_bytes(bundle: MotionBundle) -> int:
+    return sum(len(unit.payload) for unit in bundle.units)

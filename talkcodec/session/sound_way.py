@@ -23,6 +23,7 @@ class SoundWay:
     take the same are on a way that has become longer: a queue grows or drains."""
 
     PACKETS = 3
+    BURST = 3
     WINDOW_MS = 10_000.0
     FRESH_MS = 2_000.0
     STEADY_MS, STEADY_PACKETS = 12.0, 8
@@ -36,6 +37,8 @@ class SoundWay:
         self._least: tuple[float, float] = (float("inf"), float("inf"))  # in this window and the one before
         self._window_ms = self._measured_ms = float("-inf")
         self._busy_bytes, self._busy_ms = 0, 0.0
+        self.bursts = 0
+        """How often `BURST` packets in a row or more did not come before one that did."""
 
     def packet(self, number: int, timestamp: int, size_bytes: int, now_ms: float) -> None:
         """A packet with its RTP number (16 bits), time (32 bits, 48 kHz) and payload came now."""
@@ -46,6 +49,7 @@ class SoundWay:
         ahead, length_ms = seq16_diff(number, last), time32_diff(timestamp, last_timestamp) / SAMPLES_PER_MS
         if ahead <= 0:
             return
+        self.bursts += ahead > self.BURST
         self._last = (number, timestamp, last_ms + length_ms, now_ms)
         if ahead == 1 and self.SHORTEST_MS <= length_ms <= self.LONGEST_MS:
             self._took(arrived_ms - (last_ms + length_ms), length_ms, now_ms)

@@ -4,6 +4,7 @@ A lost packet must cost its own sound and nothing else. When the next packet is 
 given up at once and made up by the listener's decoder; nothing waits for it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from talkcodec.clock import seq16_diff, time32_diff
@@ -46,12 +47,17 @@ class VoiceBuffer:
     JUMP = 512
     LEAST_WAIT_MS, LONGEST_WAIT_MS = 12.0, 160.0
     FIRST_JITTER_MS = 12.0
+    PLAYED_MS, LONGEST_LATE_MS = 20.0, 500.0
+    """So long before it is to be heard, and no longer than this behind the others, what is late may still come."""
     CONCEALED_MS = 240.0
     """After so long without a packet there is silence: the other side says nothing, or the network is down."""
     STEP_MS = 2000.0
     """Sound's time that falls by more, or is later by more, has begun anew: as when a browser changes its source."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard_ms: Callable[[int], float | None] = lambda position: None) -> None:
+        """heard_ms: when the sample of a position is to be heard, on the clock of `push`; None where nothing says so,
+        and it is heard at once."""
+        self._heard_ms = heard_ms
         self._waiting: dict[int, tuple[int, bytes, float]] = {}  # number -> position, packet, arrival
         self._origin: tuple[int, int] | None = None  # RTP number and time of the first packet
         self._newest = (0, 0)  # unwrapped
@@ -147,7 +153,9 @@ class VoiceBuffer:
 
     def _overdue_ms(self) -> float:
         assert self._ahead_ms is not None
-        return self._ahead_ms + self._position / SAMPLES_PER_MS + self.wait_ms
+        expected_ms = self._ahead_ms + self._position / SAMPLES_PER_MS
+        heard_ms = self._heard_ms(self._position) or 0.0  # with the pictures, which may be later than any sound
+        return max(expected_ms + self.wait_ms, min(heard_ms - self.PLAYED_MS, expected_ms + self.LONGEST_LATE_MS))
 
     def _made_up(self, samples: int) -> VoicePiece:
         piece = VoicePiece(self._position, None, samples)

@@ -201,21 +201,49 @@ def test_a_dissolve_ends_with_the_new_picture_as_the_reference(frames: int, soon
     assert 2 <= made <= 5
 
 
+class Restoring(FakeEngine):
+    """Shows its reference, whatever the base picture: a restorer that trusts its keyframe."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.restored = 0
+
+    def find_flow(self, reference: FakeReference, base: Picture) -> None:
+        """None is needed."""
+
+    def generate(self, reference: FakeReference, drive: object) -> Picture:
+        self.restored += 1
+        return reference.picture
+
+
 def test_a_cut_in_base_pictures_is_a_keyframe_with_its_first_one() -> None:
-    class Restoring(FakeEngine):
-        """Shows its reference, whatever the base picture: a restorer that trusts its keyframe."""
-
-        def find_flow(self, reference: FakeReference, base: Picture) -> None:
-            """None is needed."""
-
-        def generate(self, reference: FakeReference, drive: object) -> Picture:
-            return reference.picture
-
     encoder = Encoder(Restoring(), EncoderConfig(rung=Rung.HYBRID, base=BaseConfig(size=32, fps=25)))
     pictures = [blob_picture(30, 30, 40)] * 30 + [blob_picture(20, 36, 150)] * 30
     units = [encoder.encode(picture, number * 3600) for number, picture in enumerate(pictures)]
     encoder.close()
     assert [number for number, unit in enumerate(units) if unit.keyframe is not None] == [0, 30]
+
+
+@pytest.mark.parametrize("looks_back", [True, False])
+def test_in_a_call_a_base_picture_leaves_before_it_is_looked_at_and_the_keyframe_comes_with_the_next(
+    looks_back: bool,
+) -> None:
+    engine = Restoring()
+    encoder = Encoder(engine, EncoderConfig(acknowledged=True, rung=Rung.HYBRID, base=BaseConfig(size=32, fps=25)))
+    made, restored = [], 0
+    for number in range(60):
+        picture = blob_picture(30, 30, 40) if number < 30 else blob_picture(20, 36, 150)
+        before = engine.restored
+        unit = encoder.encode(picture, number * 3600)
+        restored += engine.restored - before
+        if unit.keyframe is not None:
+            made.append(number)
+            encoder.held.hold(unit.keyframe.reference_id)
+        if looks_back:
+            encoder.look_back()
+    encoder.close()
+    assert made == [0, 31]
+    assert (restored == 0) == looks_back
 
 
 @pytest.mark.parametrize("rung", [Rung.MOTION, Rung.VIDEO])

@@ -26,6 +26,10 @@ class FakeEngine:
         self.model_hash = model_hash
         self.name = "fake"
         self.description = "fake"
+        self.prepared = 0
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def detect(self, picture: Picture) -> Motion:
         mean = picture.reshape(-1, 3).mean(axis=0) / 127.5 - 1

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import colour_at
+from fakes import FakeEngine, colour_at
 from pair import CONFIG, Pair, connected
 from waiting import eventually
 
@@ -42,16 +42,28 @@ async def test_a_hybrid_call_shows_every_captured_frame() -> None:
         assert "hybrid rung" in status_line(await CallMeter().read(pair.a, "sending"))
 
 
+async def test_what_restores_base_pictures_is_open_before_the_first_keyframe_is_there() -> None:
+    engines = FakeEngine(), FakeEngine()
+    async with connected(engines=engines) as pair, pair.feeding():
+        await pair.more_pictures(1)
+        assert [engine.prepared for engine in engines] == [1, 1]
+
+
 async def test_a_hybrid_call_lives_on_over_a_network_that_loses_a_tenth() -> None:
     relay = Relay(Impairment(), seed=4)
     async with connected(config=HYBRID, relay=relay) as pair, pair.feeding():
         await pair.more_pictures(20)
         relay.impair(Impairment(loss=0.1, delay_ms=20))
-        await eventually(lambda: _restarts(pair) >= 2)
+        await eventually(lambda: _asked(pair) >= 2)
         before = len(pair.played["b"])
         await pair.more_pictures(40, kind=Kind.EXACT)
         shown = [picture for picture in pair.played["b"][before:] if picture.kind is Kind.EXACT]
         assert max(map(level_error, shown)) <= CLOSE
+
+
+def _asked(pair: Pair) -> int:
+    assert pair.b.receiving is not None
+    return pair.b.receiving.session.counts.base_requests
 
 
 def _restarts(pair: Pair) -> int:

@@ -6,6 +6,7 @@ import pytest
 from talkcodec.errors import ConfigError
 from talkcodec.session import PlayoutConfig, Shown
 from talkcodec.session.jitter_buffer import JitterBuffer, TimedUnit
+from talkcodec.session.playout_clock import PlayoutClock
 from talkcodec.types import Drive, Kind, Motion
 
 PERIOD = 3600
@@ -154,3 +155,28 @@ def test_a_media_clock_that_jumps_is_believed_after_some_units() -> None:
 def test_playout_config_is_checked(field: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         PlayoutConfig(**field)  # type: ignore[arg-type]
+
+
+def test_shorter_packets_of_sound_bring_the_delay_down_within_seconds() -> None:
+    """A call begins with long packets; what waited for them must not hold the pictures back for ten seconds."""
+    clock = PlayoutClock()
+    now_ms, delays = 0.0, []
+    for number in range(300):
+        length_ms = 120.0 if number < 50 else 60.0
+        now_ms += length_ms
+        media = round((now_ms - length_ms) * 90)  # sound and units of a packet wait for its end
+        clock.observe(media, round((now_ms - (320.0 if number == 20 else 1.2 * length_ms)) * 90), now_ms)
+        clock.observe_other(media, now_ms, length_ms)
+        delays.append((now_ms, clock.delay_ms))
+    assert max(delay for _, delay in delays) > 200
+    assert next(delay for at_ms, delay in delays if at_ms > 6000 + 6000) < 90
+
+
+def test_longer_packets_of_sound_are_waited_for_at_once() -> None:
+    clock = PlayoutClock()
+    for number in range(100):
+        length_ms = 60.0 if number < 50 else 120.0
+        now_ms = min(number, 50) * 60.0 + max(0, number - 50) * 120.0
+        clock.observe(round((now_ms - length_ms) * 90), round((now_ms - length_ms) * 90), now_ms)
+        clock.observe_other(round((now_ms - length_ms) * 90), now_ms, length_ms)
+    assert clock.deadline_ms(round((now_ms - 120.0) * 90)) >= now_ms

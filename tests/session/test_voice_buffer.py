@@ -16,11 +16,16 @@ Arrival = tuple[float, int]
 
 
 def play(
-    arrivals: Iterable[Arrival], start: int = 65_500, clock: int = 0xFFFF_F000, position: dict[int, int] | None = None
+    arrivals: Iterable[Arrival],
+    start: int = 65_500,
+    clock: int = 0xFFFF_F000,
+    position: dict[int, int] | None = None,
+    heard_after_ms: float | None = None,
 ) -> tuple[list[tuple[float, VoicePiece]], VoiceBuffer]:
     """Packets by their arrival (ms, number) -> what was played when. position: of packets that do not lie at number x
-    FRAME."""
-    buffer, played = VoiceBuffer(), []
+    FRAME. heard_after_ms: sound of position p is to be heard so long after p; None: at once."""
+    heard = (lambda at: None) if heard_after_ms is None else (lambda at: at / 48 + heard_after_ms)
+    buffer, played = VoiceBuffer(heard), []
     waiting = sorted(arrivals)
     heapq.heapify(waiting)
     now_ms = 0.0
@@ -51,6 +56,28 @@ def whole(played: list[tuple[float, VoicePiece]]) -> bool:
             return False
         end += piece.samples or FRAME
     return True
+
+
+@pytest.mark.parametrize("late_ms", [90.0, 250.0])
+def test_what_comes_late_but_before_it_is_to_be_heard_is_not_made_up(late_ms: float) -> None:
+    """A queue that grows and drains again, as when a way is probed: sound waits for the pictures anyway."""
+    arrivals = [(20 + FRAME_MS * n + max(0.0, late_ms - 55 * (n - 50)) * (n >= 50), n) for n in range(200)]
+    played, buffer = play(arrivals, heard_after_ms=20 + 320.0)
+    assert numbers(played) == list(range(200))
+    assert buffer.counts.concealed == 0
+    _, without = play(arrivals)
+    assert without.counts.concealed > 0
+
+
+def test_what_does_not_come_is_made_up_before_it_is_to_be_heard() -> None:
+    arrivals = [(20 + FRAME_MS * n, n) for n in range(100) if n not in (50, 51, 52, 80)]
+    played, _ = play(arrivals, heard_after_ms=20 + 200.0)
+    made_up = [(at, piece) for at, piece in played if piece.packet is None]
+    assert made_up
+    assert all(at <= piece.position / 48 + 220 for at, piece in made_up)
+    assert whole(played)
+    far = play(arrivals, heard_after_ms=1e9)[1]
+    assert far.counts.concealed > 0, "not for ever"
 
 
 def test_what_comes_in_order_is_played_at_once() -> None:
