@@ -53,6 +53,9 @@ _UNSEEN_QUALITY = 5
 _LAST = (Step(0, Rung.HYBRID, 96, 6.25, 0, 10), Step(0, Rung.HYBRID, 80, 5, 0, 10))
 """The hybrid rung at its cheapest: where no other step of it meets the rate, as in short recordings."""
 
+_DEAREST = 4
+"""Times a rate: no step from so much more on is tried, whatever stands still."""
+
 KEYFRAME_SHARE = 0.15
 """Of the rate, for keyframes that only quality asks for; the fresh starts of the base come on top."""
 
@@ -74,7 +77,8 @@ def config_for_rate(
 
 def dearer(bitrate_bps: float, config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
     """The steps above the one that `config_for_rate` takes, from the cheapest up; what hardly moves can afford them."""
-    return [_config_of(step, bitrate_bps, config, picture_size) for step in _steps_for(bitrate_bps, None)[1:]]
+    steps = [step for step in _steps_for(bitrate_bps, None)[1:] if step.bitrate_bps <= _DEAREST * bitrate_bps]
+    return [_config_of(step, bitrate_bps, config, picture_size) for step in steps]
 
 
 def _steps_for(bitrate_bps: float, rung: Rung | None) -> list[Step]:

@@ -188,7 +188,7 @@ def test_a_rate_below_the_floor_steps_down_and_ends_at_the_cheapest() -> None:
 def test_what_hardly_moves_climbs_the_ladder_and_stays_there() -> None:
     rate = 14_000
     config, above = config_for_rate(rate, CONFIG, SIZE), dearer(rate, CONFIG, SIZE)
-    assert [step.rung for step in above] == [Rung.VIDEO, Rung.VIDEO]
+    assert [(step.rung, step.base.fps) for step in above] == [(Rung.VIDEO, 12.5)]
     frames = segment(100)
     still = [(time, frames[0][1]) for time, _ in frames]
     later = [(time + 4.0, picture) for time, picture in still]
