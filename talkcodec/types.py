@@ -49,11 +49,13 @@ class Base:
 
     picture: (h, h, 3) float32 RGB in [0, 255]; flow: (2, S/2, S/2) float32, how far from each of its places the like
     lies in the reference, (x, y) in units of half the picture. crop: what of the captured frame it shows.
+    quantiser: how coarsely it was coded, 0 (fine) to 255.
     """
 
     picture: FloatArray
     flow: FloatArray
     crop: "Crop | None" = None
+    quantiser: int = 255
 
 
 class Later(NamedTuple):

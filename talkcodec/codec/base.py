@@ -123,6 +123,11 @@ class BaseDecoder:
         self._expected: int | None = None
         self.crop: Crop | None = None
 
+    @property
+    def quantiser(self) -> int:
+        """How coarsely pictures are coded since the last fresh start, 0 to 255."""
+        return self._stream.quantiser
+
     def decode(self, base: BasePicture) -> Picture:
         """The picture (h, h, 3); `crop` says what of the captured frame it shows.
 

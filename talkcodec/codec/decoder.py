@@ -83,7 +83,7 @@ class Decoder:
                 raise BitstreamError(f"base has a crop of {crop.size} px in a {reference.captured_size} frame")
             reference = self._in_crop(reference, crop)
             flow = self._engine.find_flow(reference.prepared, picture)
-            return reference, Drive(base=Base(picture.astype(np.float32), flow, crop))
+            return reference, Drive(base=Base(picture.astype(np.float32), flow, crop, self._base.quantiser))
         state = self.held.keyframe_state(unit.reference_id) if unit.motion is None else unit.motion
         assert state is not None
         motion = dequantise(state, self._table, self.config.steps)

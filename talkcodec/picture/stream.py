@@ -66,7 +66,12 @@ class StreamEncoder(Protocol):
 
 
 class StreamDecoder(Protocol):
-    """Unit to picture, at once; from one thread at a time."""
+    """Unit to picture, at once; from one thread at a time.
+
+    quantiser: of the last intra unit, 0 (fine) to 255 (coarse), as VP9 counts; a hint at what the coder left out.
+    """
+
+    quantiser: int
 
     def decode(self, unit: bytes) -> Picture:
         """The unit's picture (H, W, 3).

@@ -127,6 +127,7 @@ class Vp9StreamDecoder:
         self._max_size = max_size
         self._context: av.VideoCodecContext | None = None
         self._size = (0, 0)
+        self.quantiser = 0
 
     def decode(self, unit: bytes) -> Picture:
         try:
@@ -182,3 +183,24 @@ class Vp9StreamDecoder:
         # max_pixels counts the decoder's own margins too. err_detect: refuse what a conforming encoder never writes.
         context.options = {"max_pixels": str((width + 128) * (height + 128)), "err_detect": "explode"}
         self._context, self._size = context, (width, height)
+        self.quantiser = _quantiser(unit)
+
+
+def _quantiser(unit: bytes) -> int:
+    """base_q_idx of a key frame of profile 0 without error resilience (6.2, 6.2.8, 6.2.9); 0 where the header ends."""
+    bits = int.from_bytes(unit[:40].ljust(40, b"\0"), "big")
+    left = 8 * 40 - (8 + 24 + 4 + 32)  # behind kind, sync code, colours and size
+
+    def read(count: int) -> int:
+        nonlocal left
+        left -= count
+        return bits >> left & (1 << count) - 1
+
+    if read(1):  # a size to be shown at
+        read(32)
+    read(4 + 6 + 3)  # contexts, loop filter's level and sharpness
+    if read(1) and read(1):  # the filter's changes, four for references and two for modes
+        for _ in range(6):
+            if read(1):
+                read(7)
+    return read(8)

@@ -34,7 +34,8 @@ def between(a: Base, b: Base, share: float, same: bool = True) -> Base:
     if same:
         flow = (1 - share) * flow + share * (_sampled(b.flow.transpose(1, 2, 0), back) + back * unit)
     flow = np.ascontiguousarray(flow.transpose(2, 0, 1), dtype=np.float32)
-    return Base(np.asarray(picture, np.float32), flow, a.crop)
+    quantiser = max(a.quantiser, b.quantiser)
+    return Base(np.asarray(picture, np.float32), flow, a.crop, quantiser)
 
 
 @lru_cache(maxsize=4)

@@ -126,8 +126,11 @@ class Engine:
     def _restored(self, reference: Reference, base: Base, light: bool) -> Picture:
         size = self.config.picture_size
         if base.picture.shape[0] >= size:
-            picture = as_picture(base.picture)
-            return picture if light or picture.shape[0] > size else self._opened_whole()(picture)
+            picture, share = as_picture(base.picture), _share(base.quantiser)
+            if light or share == 0 or picture.shape[0] > size:
+                return picture
+            restored = self._opened_whole()(picture)
+            return restored if share == 1 else as_picture((1 - share) * picture + share * restored.astype(np.float32))
         restorable = self._restorable(reference)
         return (_LIGHT if light else self._opened_restorer()).restore(restorable, base)
 
@@ -177,6 +180,11 @@ class Engine:
     def _check_reference(self, reference: Reference) -> None:
         if reference.engine is not self:
             raise EngineError("this reference was made by another engine; call encode_reference of this one")
+
+
+def _share(quantiser: int) -> float:
+    """How far the whole-size restoration goes: what is finely coded it would only smooth (docs/restoration.md)."""
+    return min(1.0, max(0.0, (quantiser - 30) / 80))
 
 
 def open_engine(

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,10 @@ from talkcodec.errors import ConfigError, ModelError
 from talkcodec.model.files import read_model_file, save_model, shipped_models
 from talkcodec.model.restoration import Prepared, RestorationConfig, RestorationNetwork, Window
 from talkcodec.model.restoration_files import load_restoration, shipped_restorations
+from talkcodec.runtime.restoration import open_whole
+from talkcodec.sample import sample_path
+from talkcodec.training.restoration.streams import StreamSettings, code_stream
+from talkcodec.types import Picture
 
 SMALL = RestorationConfig(64, (8, 12, 16), 8, 8, (1, 1, 1))
 
@@ -156,3 +162,20 @@ def test_bad_sizes_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         RestorationConfig.from_dict(values)
     assert RestorationConfig.from_dict(SMALL.to_dict()) == SMALL
+
+
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+def test_a_picture_of_the_whole_size_loses_what_the_coder_put_on(engine: str) -> None:
+    pytest.importorskip(engine)
+    with av.open(str(sample_path())) as film:
+        frame = next(film.decode(video=0)).to_ndarray(format="rgb24")
+    side = min(frame.shape[:2])
+    truth = cv2.resize(frame[:side, :side], (256, 256), interpolation=cv2.INTER_AREA)
+    coded = code_stream(truth[None], StreamSettings(256, 60, 1, "vp9", 1)).pictures[0]
+    restored = open_whole("restore-256-whole", engine, 1)(coded)
+
+    def error(picture: Picture) -> float:
+        return float(np.square(picture.astype(np.float64) - truth).mean())
+
+    assert restored.shape == (256, 256, 3)
+    assert error(restored) < 0.97 * error(coded)

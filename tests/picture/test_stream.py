@@ -225,3 +225,17 @@ def test_pictures_after_a_gap_are_wrong_even_where_nothing_fails() -> None:
             continue
         after = zip(shown[missing:], wanted[missing + 1 :], strict=True)
         assert not all(np.array_equal(got, sought) for got, sought in after)
+
+
+def test_the_decoder_says_how_coarsely_the_stream_is_coded() -> None:
+    said = []
+    for quality in (0, 20, 42, 70, 100):
+        decoder = open_decoder(64)
+        for unit in film(3, quality):
+            decoder.decode(unit)
+        said.append(decoder.quantiser)
+    assert said == sorted(said, reverse=True)
+    assert said[0] > 150  # the figures that talkcodec/runtime/engine.py goes by
+    assert 100 < said[1] < 150
+    assert 50 < said[2] < 90
+    assert said[3] < 30

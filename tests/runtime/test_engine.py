@@ -327,5 +327,8 @@ def test_pictures_of_the_whole_size_are_restored_with_themselves_unless_light(to
     for _ in range(2):
         assert np.array_equal(engine.generate(reference, Drive(base=large)), 255 - picture)
     assert opened == [1]
+    fine, half = (Base(large.picture, flow, quantiser=quantiser) for quantiser in (20, 70))
+    assert np.array_equal(engine.generate(reference, Drive(base=fine)), picture)
+    assert np.abs(engine.generate(reference, Drive(base=half)) - 127.5).max() <= 0.5
     larger = Base(np.repeat(np.repeat(picture, 2, 0), 2, 1).astype(np.float32), flow)
     assert engine.generate(reference, Drive(base=larger)).shape == (2 * size, 2 * size, 3), "no network has this size"
