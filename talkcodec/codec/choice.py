@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from talkcodec.codec.change import change, thumbnail
+from talkcodec.codec.config import EncoderConfig, Rung
 from talkcodec.codec.crop import CroppedPicture
 from talkcodec.codec.refresh import ALARM_MEAN, ALARM_SHARE
 from talkcodec.types import Picture
 
-__all__ = ["ReferenceChoice"]
+__all__ = ["ReferenceChoice", "keyframe_picture"]
 
 _SIDE = 64
 """Pictures are compared at this size."""
@@ -22,6 +23,14 @@ _COMPARED = 60
 _SHORTEST_SCENE = 12
 """Fewer pictures are a wipe or a flash, and no scene of their own: what follows may get no keyframe, as those come by
 how far the restored picture is off, which a cut alone need not make it."""
+
+
+def keyframe_picture(picture: Picture, config: EncoderConfig) -> Picture:
+    """What a keyframe shows of a picture (S, S, 3), RGB, 0 to 255: all of it; in a recording in the video rung, where
+    nothing is restored with it, the mean colour. A call may come down to a rung that needs it."""
+    if config.rung is not Rung.VIDEO or config.acknowledged:
+        return picture
+    return np.broadcast_to(np.rint(picture.mean((0, 1))).astype(np.uint8), picture.shape).copy()
 
 
 class ReferenceChoice:

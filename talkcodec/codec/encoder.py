@@ -10,6 +10,7 @@ from talkcodec.bitstream import KeyframeUnit, MotionState, dequantise, quantise
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec.base import BaseConfig, BaseDecoder, BaseEncoder
 from talkcodec.codec.change import Thumbnail, thumbnail
+from talkcodec.codec.choice import keyframe_picture
 from talkcodec.codec.config import EncoderConfig, Rung
 from talkcodec.codec.holding import RateHolder
 from talkcodec.codec.parameters import table_of
@@ -141,6 +142,8 @@ class Encoder:
         """Code so from the next picture on: another rung, or other base pictures and keyframes."""
         before, self.config = self.config.rung, chosen
         self._refresh.change(chosen)
+        if before is Rung.VIDEO and chosen.rung is not Rung.VIDEO and not chosen.acknowledged:
+            self._keyframe_s = None  # a recording's keyframe shows nothing there: make one
         if chosen.rung is Rung.MOTION:
             return
         if before is Rung.VIDEO and chosen.rung is Rung.HYBRID:
@@ -259,7 +262,7 @@ class Encoder:
 
     def _make_keyframe(self, picture: Picture, crop: Crop, captured_size: tuple[int, int]) -> KeyframeUnit:
         """Code the still, and do with the decoded one exactly what the receiver will do."""
-        data = self._code_still(picture)
+        data = self._code_still(keyframe_picture(picture, self.config))
         decoded = self._still.decode(data, self._size)
         state = quantise(self._engine.detect(decoded), self._table, self.config.steps)
         motion = dequantise(state, self._table, self.config.steps)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from talkcodec.clock import CLOCK_HZ
 from talkcodec.codec.base import BaseConfig, Pace
-from talkcodec.codec.choice import ReferenceChoice
+from talkcodec.codec.choice import ReferenceChoice, keyframe_picture
 from talkcodec.codec.config import EncoderConfig
 from talkcodec.codec.crop import CroppedPicture
 from talkcodec.codec.ladder import cheaper, fit_quality
@@ -119,7 +119,7 @@ _TRIED = 8
 def _keyframe_bytes(pictures: Sequence[Picture], config: EncoderConfig) -> float:
     still = open_still(config.still)
     tried = pictures[:: -(-len(pictures) // _TRIED) or 1]
-    sizes = [len(still.encode(picture, config.still_quality)) + 40 for picture in tried]
+    sizes = [len(still.encode(keyframe_picture(picture, config), config.still_quality)) + 40 for picture in tried]
     return len(pictures) * sum(sizes) / max(1, len(sizes))
 
 

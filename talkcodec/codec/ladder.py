@@ -47,9 +47,6 @@ LADDER = (
 )
 """From the bottom up."""
 
-_UNSEEN_QUALITY = 5
-"""Of a recording's keyframes in the video rung, which nobody sees; a call may come down to where they are needed."""
-
 _LAST = (Step(0, Rung.HYBRID, 96, 6.25, 0, 10), Step(0, Rung.HYBRID, 80, 5, 0, 10))
 """The hybrid rung at its cheapest: where no other step of it meets the rate, as in short recordings."""
 
@@ -92,8 +89,6 @@ def _steps_for(bitrate_bps: float, rung: Rung | None) -> list[Step]:
 
 def _config_of(step: Step, bitrate_bps: float, config: EncoderConfig, picture_size: int) -> EncoderConfig:
     quality = step.still_quality if config.still_quality == DEFAULT_QUALITY else config.still_quality
-    if step.rung is Rung.VIDEO and not config.acknowledged:
-        quality = min(quality, _UNSEEN_QUALITY)
     keyframe_bytes = _BYTES_PER_QUALITY * max(quality, 10) * picture_size / 256
     interval_s = min(3600.0, 8 * keyframe_bytes / (KEYFRAME_SHARE * bitrate_bps))
     if step.rung is Rung.MOTION:
@@ -124,7 +119,7 @@ def cheaper(config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
     for step in sorted(steps, key=lambda s: (s.size**2 * s.fps, s.still_quality), reverse=True):
         base, still = _base_of(step, picture_size), min(config.still_quality, step.still_quality)
         if config.rung is Rung.VIDEO:
-            base = replace(config.base, fps=step.fps)
+            base, still = replace(config.base, fps=step.fps), config.still_quality
         last = found[-1] if found else config
         same = (base.size, base.fps) == (last.base.size, last.base.fps)
         if base.size <= last.base.size and base.fps <= last.base.fps and (not same or still < last.still_quality):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from talkcodec.codec import BaseConfig, CroppedPicture, EncoderConfig, Rung, fitting
 from talkcodec.codec.base import BaseEncoder
+from talkcodec.codec.choice import keyframe_picture
 from talkcodec.codec.fitting import RateFitter, coded_of, in_segments
 from talkcodec.codec.ladder import LADDER, Fit, base_bytes, cheaper, config_for_rate, dearer, fit_quality
 from talkcodec.errors import ConfigError
@@ -59,7 +60,7 @@ def test_rates_choose_their_steps() -> None:
     chosen = [config_for_rate(rate, CONFIG, 256) for rate in (1000, 2800, 5000, 8500, 13_000, 22_000, 70_000, 1e6)]
     assert [(c.rung.value, c.base.size, c.base.fps, c.still_quality) for c in chosen[1:]] == [
         ("hybrid", 96, 6.25, 25), ("hybrid", 128, 8.34, 30), ("hybrid", 128, 8.34, 40), ("hybrid", 128, 12.5, 50),
-        ("video", 256, 12.5, 5), ("video", 256, 25, 5), ("video", 256, 25, 5),
+        ("video", 256, 12.5, 25), ("video", 256, 25, 25), ("video", 256, 25, 25),
     ]  # fmt: skip
     assert chosen[0].rung is Rung.MOTION
     with pytest.raises(ConfigError, match="1000"):
@@ -72,8 +73,15 @@ def test_a_keyframe_quality_that_was_given_is_kept() -> None:
     assert config_for_rate(3000, CONFIG, 256).still_quality == 25
 
 
-def test_a_call_in_the_video_rung_keeps_keyframes_that_a_lower_rung_can_use() -> None:
-    assert config_for_rate(30_000, replace(CONFIG, acknowledged=True), 256).still_quality == 25
+def test_a_recordings_keyframe_shows_nothing_in_the_video_rung_and_a_calls_does() -> None:
+    picture = blob_picture(20, 30)
+    video = config_for_rate(30_000, CONFIG, 256)
+    assert keyframe_picture(picture, config_for_rate(14_000, CONFIG, 256)) is picture
+    assert keyframe_picture(picture, replace(video, acknowledged=True)) is picture
+    blank = keyframe_picture(picture, video)
+    assert blank.shape == picture.shape
+    assert len(np.unique(blank.reshape(-1, 3), axis=0)) == 1
+    assert np.abs(blank[0, 0] - picture.mean((0, 1))).max() <= 0.5
 
 
 def test_cheaper_steps_of_each_rung() -> None:
