@@ -14,6 +14,7 @@ from talkcodec.codec.choice import keyframe_picture
 from talkcodec.codec.fitting import RateFitter, coded_of, in_segments
 from talkcodec.codec.ladder import LADDER, Fit, base_bytes, cheaper, config_for_rate, dearer, fit_quality
 from talkcodec.errors import ConfigError
+from talkcodec.picture import open_still
 from talkcodec.types import Crop
 from tests.codec.fake_engine import SIZE, blob_picture
 
@@ -207,6 +208,14 @@ def test_what_hardly_moves_climbs_the_ladder_and_stays_there() -> None:
     assert RateFitter(rate, config).fit(still, 4.0, 0).rung is Rung.HYBRID
     poor = config_for_rate(2_900, CONFIG, SIZE)
     assert RateFitter(2_900, poor, dearer(2_900, CONFIG, SIZE)).fit(frames, 4.0, 0).rung is Rung.HYBRID
+
+
+def test_a_keyframe_takes_no_more_of_a_short_film_than_is_fair() -> None:
+    frames = segment(50)
+    config = config_for_rate(14_000, CONFIG, SIZE)
+    still = len(open_still(config.still).encode(frames[0][1].picture, config.still_quality))
+    rich, poor = (RateFitter(rate, config).fit(frames, 2.0, 0) for rate in (8 * 2 * still, 2 * still))
+    assert (rich.still_quality, poor.still_quality) == (50, 20)
 
 
 def test_what_one_segment_missed_the_next_makes_good() -> None:
