@@ -29,8 +29,8 @@ four clips of 29 to 35 gain 0.2 to 1.8 dB in the video rung, at 10 to 18; of two
 gains 0.3, at 5.5."""
 
 _FAIR_SHARE, _FAIR_QUALITY = 0.35, 20
-"""Keyframes with more of the bytes than this are made at a lower quality, down to this one. At 6 kbit/s three seconds of
-grid-swiz3n go from 32.9 to 33.9 dB, seven of img-d12-liveport from 25.3 to 26.2."""
+"""Keyframes with more of the bytes than this are made at a lower quality, down to this one. At 6 kbit/s the 3 s of
+grid-swiz3n go from 32.9 to 33.9 dB, the 7 s of img-d12-liveport from 25.3 to 26.2."""
 
 _OVER = 0.05
 """So much more than its share a segment may take; else the base layer steps down the ladder."""
