@@ -115,7 +115,7 @@ class RateControl:
         quick = plans
         if not config.bundle:
             quick = [p for p in plans if p.added_delay_ms <= config.max_added_delay_ms] or plans[:1]
-        affordable = plans if self.packet_ms else quick  # there a second packet's delay is better than a queue
+        affordable = plans if self._allotted else quick  # in a call's budget, delay is better than a queue
         for some in (quick, affordable):
             within = [p for p in some if p.wire_bps <= budget_bps]
             if within:

@@ -195,6 +195,13 @@ def test_rate_control_prefers_little_delay_within_the_budget() -> None:
     assert plan(motion_fps=12.5)[1] == 2
 
 
+def test_within_a_calls_budget_a_channel_takes_delay_rather_than_more_than_it_may() -> None:
+    control = RateControl(RateConfig(), 25.0, CHANNEL)
+    for left_bps, plan in ((16_500, (3, 1)), (8_000, (3, 2)), (1_000, (4, 2))):
+        control.allot(lambda share, left_bps=left_bps: left_bps, 20_000)  # type: ignore[misc]
+        assert (control.plan.bundle, control.plan.every) == plan
+
+
 def test_congestion_lowers_the_budget_and_quiet_restores_it() -> None:
     control = RateControl(RateConfig(budget_bps=60_000), 25.0, CHANNEL)
     for _ in range(8):
