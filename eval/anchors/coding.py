@@ -16,9 +16,7 @@ from eval.clips import Clip
 from eval.wire import Traffic, rtp_traffic
 from talkcodec.errors import ConfigError, EngineError
 from talkcodec.picture.av1 import keep_scheduling
-from talkcodec.runtime.between import between
-from talkcodec.runtime.restorer import as_picture
-from talkcodec.types import Base
+from talkcodec.runtime.between import between_pictures
 
 __all__ = ["code_anchor"]
 
@@ -57,11 +55,9 @@ def code_anchor(
 
 def _filled(pictures: Frames, every: int) -> Frames:
     """The frames between coded ones too, as talkcodec's receiver makes them; none beyond the last."""
-    still: npt.NDArray[np.float32] = np.zeros((2, pictures.shape[1] // 2, pictures.shape[2] // 2), np.float32)
-    bases = [Base(picture.astype(np.float32), still) for picture in pictures]
     made = [
-        as_picture(between(a, b, step / every).picture) for a, b in pairwise(bases) for step in range(every)
-    ]  # a itself where step is 0
+        between_pictures(a, b, step / every) if step else a for a, b in pairwise(pictures) for step in range(every)
+    ]
     return np.stack([*made, *[pictures[-1]] * every])
 
 

@@ -12,7 +12,7 @@ PICTURES = (
     (4.1, 13.0),
     (0.0, 10.9),
 )
-"""From docs/results.md, mean over the 11 clips of its run up to 60 kbit/s. First four rows: the rate of ours, and by
+"""As docs/results.md says, of the run before its own, mean over 11 clips. First four rows: the rate of ours, and by
 how much less (AKD, on the wire) it is than the best of all anchors'. Last row: AV1 at 128 px, CRF 57, 12.5 pictures a
 second, AKD 2.88 px, as the motion rung has (2.89, docs/results-motion.md). A rate between two rows counts as the lower
 one: a call cannot look ahead as a recording does, and is less true at the same rate."""

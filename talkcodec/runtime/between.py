@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from talkcodec.runtime.restorer import as_picture
-from talkcodec.types import Base, FloatArray
+from talkcodec.runtime.restorer import as_picture, dense_flow, displaced
+from talkcodec.types import Base, FloatArray, Picture
 
-__all__ = ["between"]
+__all__ = ["between", "between_pictures"]
 
 
 def between(a: Base, b: Base, share: float, same: bool = True) -> Base:
@@ -27,15 +27,22 @@ def between(a: Base, b: Base, share: float, same: bool = True) -> Base:
     there, back = -share * path, (1 - share) * path  # where in a, and where in b, each place of the instant lies
     scale = np.float32(size / half)
     wide = _resized(path, size) * scale
-    picture = (1 - share) * _sampled(_reduced(a.picture, size), -share * wide)
-    picture += share * _sampled(_reduced(b.picture, size), (1 - share) * wide)
+    picture = (1 - share) * displaced(_resized(a.picture, size), -share * wide)
+    picture += share * displaced(_resized(b.picture, size), (1 - share) * wide)
     unit = np.float32(2 / half)
-    flow = _sampled(a.flow.transpose(1, 2, 0), there) + there * unit
+    flow = displaced(a.flow.transpose(1, 2, 0), there) + there * unit
     if same:
-        flow = (1 - share) * flow + share * (_sampled(b.flow.transpose(1, 2, 0), back) + back * unit)
+        flow = (1 - share) * flow + share * (displaced(b.flow.transpose(1, 2, 0), back) + back * unit)
     flow = np.ascontiguousarray(flow.transpose(2, 0, 1), dtype=np.float32)
     quantiser = max(a.quantiser, b.quantiser)
     return Base(np.asarray(picture, np.float32), flow, a.crop, quantiser)
+
+
+def between_pictures(a: Picture, b: Picture, share: float) -> Picture:
+    """As `between`, of two pictures (S, S, 3), RGB, 0 to 255, that are restored with no reference."""
+    still: FloatArray = np.zeros((2, a.shape[0] // 2, a.shape[0] // 2), np.float32)
+    first, second = (Base(picture.astype(np.float32), still) for picture in (a, b))
+    return as_picture(between(first, second, share).picture)
 
 
 @lru_cache(maxsize=4)
@@ -44,18 +51,11 @@ def _path(a: Base, b: Base) -> FloatArray:
     both directions' flow (DIS). Kept for the instants that follow: it takes as long as finding both flows."""
     half = a.flow.shape[1]
     first, second = (_grey(base.picture, half) for base in (a, b))
-    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    forward = finder.calc(first, second, None)  # type: ignore[call-overload]
-    backward = finder.calc(second, first, None)  # type: ignore[call-overload]
-    return np.asarray((forward - backward) / 2, dtype=np.float32)
+    return np.asarray((dense_flow(first, second) - dense_flow(second, first)) / 2, dtype=np.float32)
 
 
 def _grey(picture: FloatArray, size: int) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(as_picture(_resized(picture, size)), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-
-
-def _reduced(picture: FloatArray, size: int) -> Any:
-    return picture if picture.shape[0] == size else cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def _resized(values: FloatArray, size: int) -> Any:
@@ -63,11 +63,3 @@ def _resized(values: FloatArray, size: int) -> Any:
         return values
     larger = values.shape[0] < size
     return cv2.resize(values, (size, size), interpolation=cv2.INTER_CUBIC if larger else cv2.INTER_AREA)
-
-
-def _sampled(values: FloatArray, moved: FloatArray) -> Any:
-    """values (h, h, n) at each place of them, moved by (h, h, 2) pixels."""
-    size = values.shape[0]
-    x, y = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
-    x, y = x + moved[..., 0], y + moved[..., 1]
-    return cv2.remap(np.ascontiguousarray(values), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from talkcodec.types import Base, Drive, FloatArray, Motion, Picture
 __all__ = ["Backend", "Engine", "EngineName", "Precision", "Reference", "open_engine"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _LIGHT = Blend()
 
@@ -75,10 +77,7 @@ class Engine:
         self.model_hash: bytes = file.hash
         self.name: str = file.name
         self._backend = backend
-        self._open_restorer, self._open_whole = restorer, whole
-        self._restorer: Restorer | None = None
-        self._whole: WholeRestorer | None = None
-        self._lock = threading.Lock()
+        self._restorer, self._whole = _once(restorer), _once(whole)
 
     @property
     def description(self) -> str:
@@ -87,7 +86,7 @@ class Engine:
 
     def prepare(self) -> None:
         """Open what restores base pictures, before one comes: else the first one takes as long as five."""
-        self._opened_restorer()
+        self._restorer()
 
     def detect(self, picture: Picture) -> Motion:
         """Keypoints, and Jacobians of a first-order model, of a picture (S, S, 3) uint8 RGB."""
@@ -129,27 +128,15 @@ class Engine:
             picture, share = as_picture(base.picture), _share(base.quantiser)
             if light or share == 0 or picture.shape[0] > size:
                 return picture
-            restored = self._opened_whole()(picture)
+            restored = self._whole()(picture)
             return restored if share == 1 else as_picture((1 - share) * picture + share * restored.astype(np.float32))
         restorable = self._restorable(reference)
-        return (_LIGHT if light else self._opened_restorer()).restore(restorable, base)
+        return (_LIGHT if light else self._restorer()).restore(restorable, base)
 
     def _restorable(self, reference: Reference) -> Restorable:
         if not reference.restorable:
-            reference.restorable.append(self._opened_restorer().prepare(reference.picture))
+            reference.restorable.append(self._restorer().prepare(reference.picture))
         return reference.restorable[0]
-
-    def _opened_restorer(self) -> Restorer:
-        with self._lock:
-            if self._restorer is None:
-                self._restorer = self._open_restorer()
-            return self._restorer
-
-    def _opened_whole(self) -> WholeRestorer:
-        with self._lock:
-            if self._whole is None:
-                self._whole = self._open_whole()
-            return self._whole
 
     def generate_float(self, reference: Reference, drive: Drive) -> FloatArray:
         """As generate with motion, before rounding: (S, S, 3) float32 in [0, 1], for metrics."""
@@ -180,6 +167,20 @@ class Engine:
     def _check_reference(self, reference: Reference) -> None:
         if reference.engine is not self:
             raise EngineError("this reference was made by another engine; call encode_reference of this one")
+
+
+def _once(opens: Callable[[], T]) -> Callable[[], T]:
+    """What it opens, opened when it is asked for first, whichever thread asks."""
+    lock = threading.Lock()
+    opened: list[T] = []
+
+    def get() -> T:
+        with lock:
+            if not opened:
+                opened.append(opens())
+            return opened[0]
+
+    return get
 
 
 def _share(quantiser: int) -> float:

@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import cv2
 import numpy as np
 
 from talkcodec.errors import ModelError
-from talkcodec.runtime.restorer import Blend, Restorable, Restorer, reduced_grey
+from talkcodec.runtime.restorer import Blend, Restorable, Restorer, reduced_grey, sized
 from talkcodec.types import Base, Picture
 
 if TYPE_CHECKING:
@@ -70,9 +69,7 @@ class NetworkRestorer:
     def restore(self, reference: Restorable, base: Base) -> Picture:
         """As Restorer.restore."""
         half = reference.grey.shape[0]
-        small = base.picture
-        if small.shape[0] != half:
-            small = np.asarray(cv2.resize(small, (half, half), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
+        small = sized(base.picture, half)
         return _picture(
             self._run(
                 "restore",

@@ -13,7 +13,18 @@ import numpy.typing as npt
 
 from talkcodec.types import Base, FloatArray, Picture
 
-__all__ = ["Blend", "Restorable", "Restorer", "as_picture", "find_flow", "own_base", "reduced_grey"]
+__all__ = [
+    "Blend",
+    "Restorable",
+    "Restorer",
+    "as_picture",
+    "dense_flow",
+    "displaced",
+    "find_flow",
+    "own_base",
+    "reduced_grey",
+    "sized",
+]
 
 _TOLERANCE = 20.0
 """Difference of base and reference, of 255, at which the reference's share has fallen to 1 / e."""
@@ -57,12 +68,9 @@ class Blend:
         half = size // 2
         enlarged = cv2.resize(base.picture, (size, size), interpolation=cv2.INTER_CUBIC)
         flow = cv2.resize(base.flow.transpose(1, 2, 0), (size, size), interpolation=cv2.INTER_LINEAR) * half
-        x, y = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
-        warped = cv2.remap(
-            reference.picture, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        ).astype(np.float32)
+        warped = displaced(reference.picture, flow).astype(np.float32)
         small = cv2.resize(warped, (half, half), interpolation=cv2.INTER_AREA)
-        apart = np.square(small - _sized(base.picture, half)).mean(axis=2)
+        apart = np.square(small - sized(base.picture, half)).mean(axis=2)
         agreement = np.exp(-cv2.blur(apart, (5, 5)) / _TOLERANCE**2)
         mask = cv2.resize(agreement, (size, size), interpolation=cv2.INTER_LINEAR)[..., None]
         mixed = mask * warped + (1 - mask) * enlarged
@@ -76,10 +84,24 @@ def find_flow(base: Picture, reduced: npt.NDArray[np.uint8]) -> FloatArray:
     is trained with flows from here too.
     """
     half = reduced.shape[0]
-    grey = cv2.cvtColor(np.ascontiguousarray(_sized(base, half)), cv2.COLOR_RGB2GRAY)
-    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    found = finder.calc(grey, reduced, None)  # type: ignore[call-overload]
+    grey = cv2.cvtColor(np.ascontiguousarray(sized(base, half)), cv2.COLOR_RGB2GRAY)
+    found = dense_flow(np.asarray(grey, dtype=np.uint8), reduced)
     return np.ascontiguousarray(found.transpose(2, 0, 1), dtype=np.float32) / np.float32(half / 2)
+
+
+def dense_flow(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> FloatArray:
+    """How far from each place of one grey picture (h, w) its like lies in another, (h, w, 2) in pixels (DIS)."""
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    found: FloatArray = finder.calc(first, second, None)  # type: ignore[call-overload]
+    return found
+
+
+def displaced(values: Any, moved: FloatArray) -> Any:
+    """values (h, h, n) at each place of them, moved by (h, h, 2) pixels; beyond the edge, what stands there."""
+    places = np.arange(values.shape[0], dtype=np.float32)
+    x, y = np.meshgrid(places, places)
+    x, y = x + moved[..., 0], y + moved[..., 1]
+    return cv2.remap(np.ascontiguousarray(values), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def reduced_grey(reference: Picture) -> npt.NDArray[np.uint8]:
@@ -100,7 +122,8 @@ def as_picture(values: FloatArray) -> Picture:
     return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
 
 
-def _sized(picture: Any, size: int) -> Any:
+def sized(picture: Any, size: int) -> Any:
+    """A square picture at this size, as a network takes it: by cubic interpolation, itself where it has that size."""
     if picture.shape[0] == size:
         return picture
     return cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC)

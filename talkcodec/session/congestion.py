@@ -56,6 +56,7 @@ class Congestion:
     def heard(self, feedback: Feedback, budget_bps: float, slack_ms: float) -> None:
         """A report. budget_bps: what the share is of. slack_ms: a round trip varies by so much without any queue."""
         queued_ms, grown_ms = self._queued_ms(feedback, slack_ms)
+        longer_ms = queued_ms if feedback.queue_ms is None else grown_ms  # a report of a queue waited itself
         loss = self._judge(feedback)
         if loss is not None:
             self._bad_losses = self._bad_losses + 1 if loss > 0.1 else 0
@@ -65,14 +66,7 @@ class Congestion:
             self._fall_to(min(self.share, drain * feedback.rate_bps / budget_bps))
         elif lossy or (feedback.queue_ms is None and (self._bad_queues >= 2 or queued_ms > 2 * ROUND_TRIP_MS)):
             self._fall_to(FALL * self.share)
-        elif (
-            feedback.loss < 0.02
-            and max(
-                (queued_ms if feedback.queue_ms is None else grown_ms) - ROUND_TRIP_MS,  # such a report waited itself
-                (feedback.queue_ms or 0.0) - QUEUE_MS / 2,
-            )
-            <= 0
-        ):
+        elif feedback.loss < 0.02 and longer_ms <= ROUND_TRIP_MS and (feedback.queue_ms or 0.0) <= QUEUE_MS / 2:
             self._good += 1
             if self._good >= CAREFUL_REPORTS:
                 self._careful_from = float("inf")

@@ -87,7 +87,7 @@ async def test_before_joining_one_sees_oneself_chooses_and_starts_muted() -> Non
             await tab.click("#start-microphone")
             assert await tab.js(text("#start-microphone")) == "Microphone off"
             await join(tab, "Ann")
-            await until(tab, "document.querySelector('#mute').getAttribute('aria-pressed') === 'true'")
+            await until(tab, pressed("#mute", True))
             assert await tab.js("document.querySelector('#own-camera').srcObject.getAudioTracks()[0].enabled") is False
             await tab.js("sessionStorage.removeItem('joined')")
             await tab.send("Page.reload")  # kept for next time
@@ -237,6 +237,10 @@ Object.defineProperty(Document.prototype, 'hidden', { get: () => window.unseen ?
 """
 
 
+def pressed(button: str, on: bool) -> str:
+    return f"document.querySelector('{button}').getAttribute('aria-pressed') === '{str(on).lower()}'"
+
+
 async def test_full_screen_a_window_and_word_when_they_come() -> None:
     with engine() as host, engine(host["invitation"]) as guest:
         async with browser() as chrome:
@@ -254,16 +258,16 @@ async def test_full_screen_a_window_and_word_when_they_come() -> None:
                 await until(ann, "!document.querySelector('#peer').hidden")
                 await ann.click("#full")
                 await until(ann, "document.fullscreenElement?.id === 'call'")
-                await until(ann, "document.querySelector('#full').getAttribute('aria-pressed') === 'true'")
+                await until(ann, pressed("#full", True))
                 await ann.click("#full")
                 await until(ann, "!document.fullscreenElement")
-                await until(ann, "document.querySelector('#full').getAttribute('aria-pressed') === 'false'")
+                await until(ann, pressed("#full", False))
                 await ann.click("#pip")
                 await until(ann, "document.pictureInPictureElement?.id === 'peer'")
-                await until(ann, "document.querySelector('#pip').getAttribute('aria-pressed') === 'true'")
+                await until(ann, pressed("#pip", True))
                 await ann.click("#pip")
                 await until(ann, "!document.pictureInPictureElement")
-                await until(ann, "document.querySelector('#pip').getAttribute('aria-pressed') === 'false'")
+                await until(ann, pressed("#pip", False))
                 await ann.js(
                     "document.querySelector('#peer').requestPictureInPicture = "
                     "() => Promise.reject(new Error('none here'))"
@@ -356,7 +360,7 @@ async def test_with_the_keyboard_alone_and_every_control_has_a_name() -> None:
             await press_key(tab, "Enter")
             await until(tab, place("call"))
             await press_key(tab, "m")
-            await until(tab, "document.querySelector('#mute').getAttribute('aria-pressed') === 'true'")
+            await until(tab, pressed("#mute", True))
             await press_key(tab, "?")
             await until(tab, "document.querySelector('#keys').open")
             assert await tab.js("document.querySelectorAll('#key-list kbd').length") == 9

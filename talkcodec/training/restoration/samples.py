@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from talkcodec.errors import MediaError
-from talkcodec.runtime.between import between
-from talkcodec.runtime.restorer import as_picture, find_flow, own_base, reduced_grey
+from talkcodec.runtime.between import between, between_pictures
+from talkcodec.runtime.restorer import find_flow, own_base, reduced_grey, sized
 from talkcodec.training.data import Clip, keyframe_positions, load_cache
 from talkcodec.training.restoration.config import RestorationTraining
 from talkcodec.training.restoration.streams import StreamSettings
@@ -106,10 +105,7 @@ def moment(stream: Stream, frame: int, reduced: npt.NDArray[np.uint8]) -> Moment
     base = _base(stream.pictures[number], reduced)
     if within:
         base = between(base, _base(stream.pictures[number + 1], reduced), within / stream.settings.every)
-    half, picture = reduced.shape[0], base.picture
-    if picture.shape[0] != half:
-        picture = np.asarray(cv2.resize(picture, (half, half), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
-    return Moment(picture, base.flow)
+    return Moment(sized(base.picture, reduced.shape[0]), base.flow)
 
 
 def _base(picture: Picture, reduced: npt.NDArray[np.uint8]) -> Base:
@@ -123,8 +119,7 @@ def whole_moment(stream: Stream, frame: int) -> tuple[Picture, Moment]:
     still: npt.NDArray[np.float32] = np.zeros((2, size // 2, size // 2), np.float32)
     picture = np.array(stream.pictures[number])
     if within:
-        before, after = (Base(stream.pictures[n].astype(np.float32), still) for n in (number, number + 1))
-        picture = as_picture(between(before, after, within / stream.settings.every).picture)
+        picture = between_pictures(picture, stream.pictures[number + 1], within / stream.settings.every)
     return picture, Moment(own_base(picture), still)
 
 
