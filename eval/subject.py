@@ -26,8 +26,8 @@ from talkcodec.codec import (
 )
 from talkcodec.codec.choice import ReferenceChoice
 from talkcodec.codec.fitting import RateFitter
-from talkcodec.codec.ladder import config_for_rate, dearer
 from talkcodec.codec.timeline import TimedDrive, fill_in
+from talkcodec.codec.trial import shown_psnr_db
 from talkcodec.coding import AccessUnit, UnitReader, UnitWriter
 from talkcodec.errors import ConfigError, MediaError
 from talkcodec.model.files import read_label
@@ -108,7 +108,7 @@ def code_talkcodec(clip: Clip, point: Point) -> tuple[Frames, Traffic]:
         whole = Crop(0, 0, size)
         cut = [CroppedPicture(frame, whole, (size, size), True, 0) for frame in frames]
         choice = ReferenceChoice(cut) if point["ahead"] and not config.acknowledged else None
-        config = _with_base(config, point, list(zip(times_s, cut, strict=True)), clip.duration_s, size, choice)
+        config = _with_base(config, point, list(zip(times_s, cut, strict=True)), clip.duration_s, engine, choice)
     hello = hello_for(engine, config)
     encoder, decoder = Encoder(engine, config), Decoder(engine, accept_hello(engine, hello))
     sent = _Sent(hello, encoder, decoder, int(point["bundle"]), round_trip_ms)
@@ -125,22 +125,19 @@ def _with_base(
     point: Point,
     cut: Sequence[tuple[float, CroppedPicture]],
     duration_s: float,
-    size: int,
+    engine: Any,
     choice: ReferenceChoice | None,
 ) -> EncoderConfig:
     """The configuration of the rung that a point names, or of the one that the ladder chooses for its rate."""
-    rung = None if point["rung"] == "auto" else Rung(point["rung"])
+    rung, size = None if point["rung"] == "auto" else Rung(point["rung"]), engine.config.picture_size
     if not point["kbps"]:
         if rung is None:
             raise ConfigError("rung=auto chooses by the rate: give kbps too")
         base = size if rung is Rung.VIDEO else int(point["base"])
         return replace(config, rung=rung, base=BaseConfig(base, float(point["fps"]), float(point["level"])))
-    bitrate_bps = float(point["kbps"]) * 1000
-    above = [] if rung else dearer(bitrate_bps, config, size)
-    config = config_for_rate(bitrate_bps, config, size, rung)
-    if config.rung is Rung.MOTION:
-        return config
-    return RateFitter(bitrate_bps, config, above).fit(cut, duration_s, 0, choice)
+    trial = partial(shown_psnr_db, engine) if choice else None
+    fitter = RateFitter(float(point["kbps"]) * 1000, config, size, rung, trial)
+    return fitter.config if fitter.config.rung is Rung.MOTION else fitter.fit(cut, duration_s, 0, choice)
 
 
 class _Sent:

@@ -35,9 +35,11 @@ from talkcodec.codec import (
 )
 from talkcodec.codec.choice import ReferenceChoice
 from talkcodec.codec.crop import CroppedPicture, fit
-from talkcodec.codec.fitting import SEGMENT_S, RateFitter, in_segments
-from talkcodec.codec.ladder import config_for_rate, config_for_rung, dearer
+from talkcodec.codec.fitting import SEGMENT_S, RateFitter
+from talkcodec.codec.ladder import config_for_rung
+from talkcodec.codec.segment import in_segments
 from talkcodec.codec.timeline import TimedDrive, fill_in
+from talkcodec.codec.trial import shown_psnr_db
 from talkcodec.coding import UnitReader, UnitRecorder, UnitWriter
 from talkcodec.errors import BitstreamError, MediaError, NoFaceError, StateError
 from talkcodec.media import Frame, MediaReader, MediaWriter, SoundPacket, read_opus
@@ -112,10 +114,11 @@ def encode_video(
     Raises NoFaceError when the first seconds show no face.
     """
     config = config or EncoderConfig()
-    above: list[EncoderConfig] = []
+    fitter: RateFitter | None = None
     if bitrate_bps is not None:
-        above = [] if rung else dearer(bitrate_bps, config, engine.config.picture_size)
-        config = config_for_rate(bitrate_bps, config, engine.config.picture_size, rung)
+        fitter = RateFitter(bitrate_bps, config, engine.config.picture_size, rung, partial(shown_psnr_db, engine))
+        config = fitter.config
+        fitter = None if config.rung is Rung.MOTION else fitter
     elif rung is not None:
         config = config_for_rung(rung, config, engine.config.picture_size)
     keyframes = audio_bytes = frames = 0
@@ -138,7 +141,6 @@ def encode_video(
             layers=(Layer.MOTION if config.rung is Rung.MOTION else Layer.BASE,),
         )
         encoder = Encoder(engine, config)
-        fitter = RateFitter(bitrate_bps, config, above) if bitrate_bps and config.rung is not Rung.MOTION else None
         choice: ReferenceChoice | None = None
         with _file(out, "wb") as file:
             writer = RecordingWriter(file, header)

@@ -1,146 +1,151 @@
-"""A recording at a rate: segment by segment, the quality with which it takes the bytes that it may have."""
+"""A recording at a rate: segment by segment, what shows it best with the bytes that it may have."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from math import exp, log
 
-from talkcodec.clock import CLOCK_HZ
-from talkcodec.codec.base import BaseConfig, Pace
-from talkcodec.codec.choice import ReferenceChoice, keyframe_picture
-from talkcodec.codec.config import EncoderConfig
-from talkcodec.codec.crop import CroppedPicture
-from talkcodec.codec.ladder import cheaper, fit_quality
-from talkcodec.picture import open_still
+from talkcodec.codec.choice import ReferenceChoice
+from talkcodec.codec.config import EncoderConfig, Rung
+from talkcodec.codec.ladder import config_for_rate, faster, larger
+from talkcodec.codec.search import GROWTH_WITH_QUALITY
+from talkcodec.codec.segment import HOPELESS, Fitted, Segment, TimedPicture
+from talkcodec.picture import DEFAULT_QUALITY
 from talkcodec.types import Crop, Picture
 
-__all__ = ["SEGMENT_S", "RateFitter", "in_segments"]
+__all__ = ["SEGMENT_S", "RateFitter", "Trial"]
 
 SEGMENT_S = 60.0
-"""So much is held in memory and searched at once: 150 MB at 12.5 pictures a second."""
-
-_ENVELOPE_BYTES = 6
-"""Of a unit in a recording: time, layer, lengths, and its share of the record."""
+"""So much is held in memory and searched at once: 300 MB at 25 pictures a second."""
 
 _END_BYTES = 60
 """Index and trailer."""
 
-_PLENTY, _ENOUGH = 28, 8
-"""Quality of base pictures from which bits are worth more in the next step, and what it must have there. At 17 kbit/s
-four clips of 29 to 35 gain 0.2 to 1.8 dB in the video rung, at 10 to 18; of two with 19 and 20 one loses 0.2 and one
-gains 0.3, at 5.5."""
-
-_FAIR_SHARE, _FAIR_QUALITY = 0.35, 20
-"""Keyframes with more of the bytes than this are made at a lower quality, down to this one. At 6 kbit/s the 3 s of
-grid-swiz3n go from 32.9 to 33.9 dB, the 7 s of img-d12-liveport from 25.3 to 26.2."""
-
 _OVER = 0.05
 """So much more than its share a segment may take; else the base layer steps down the ladder."""
 
-TimedPicture = tuple[float, CroppedPicture]
+_GAIN_DB, _GAIN_WITHOUT_KEYFRAMES_DB = 0.05, 0.3
+"""What is not better by so much is not taken. Keyframes make a face sharper than dB say."""
 
+_MUCH, _LITTLE = 0.2, 0.12
+"""Shares of the bytes: of keyframes that take more a lower quality is tried, of those that take less a higher one."""
 
-def in_segments(frames: Iterable[TimedPicture], seconds: float) -> Iterator[tuple[list[TimedPicture], bool]]:
-    """The frames in pieces of so many seconds, and with each whether it is the last piece."""
-    segment: list[TimedPicture] = []
-    for frame in frames:
-        if segment and frame[0] - segment[0][0] >= seconds:
-            yield segment, False
-            segment = []
-        segment.append(frame)
-    if segment:
-        yield segment, True
+_STILLS = (15, 20, 30, 40, 50, 60)
+"""Qualities of keyframes that are tried."""
+
+_GROWTH_WITH_SIZE, _GROWTH_WITH_FPS = 1.1, 0.65
+"""Bytes grow about so with the size and the frame rate: exponents."""
+
+_SLOWER = 1.5
+"""Video that takes so many times what it may is tried all the same: it may fit at a lower frame rate."""
+
+_BELOW = 5.0
+"""As much below 0 the quality may be expected to be for a higher frame rate to be tried."""
+
+Trial = Callable[[Segment, EncoderConfig], float]
+"""How well a segment would be shown: dB, more is better (`trial.shown_psnr_db`)."""
 
 
 class RateFitter:
     """Chooses how one segment after another is coded; what one missed, the next makes good.
 
-    That is the quality of the base pictures, and a lower step of the ladder where quality 0 takes too much.
+    That is the quality of the base pictures, and a lower step of the ladder where quality 0 takes too much. In the
+    first segment other keyframes, larger and more base pictures and the video rung are tried too, one after another,
+    and what shows it better is kept for all that follow.
     """
 
-    def __init__(self, bitrate_bps: float, config: EncoderConfig, above: Sequence[EncoderConfig] = ()) -> None:
-        """above: dearer steps, from the cheapest up. The first segment climbs to them, and the others stay there, as
-        long as its base pictures are better than they need to be for their size."""
-        self._bitrate_bps, self._config, self._above = bitrate_bps, config, list(above)
-        self._last = config.base
+    def __init__(
+        self,
+        bitrate_bps: float,
+        config: EncoderConfig,
+        picture_size: int,
+        rung: Rung | None = None,
+        trial: Trial | None = None,
+    ) -> None:
+        """rung: None for any; trial: None to keep to the ladder. Raises ConfigError for a rate below 1 kbit/s."""
+        self.config = config_for_rate(bitrate_bps, config, picture_size, rung)
+        """The ladder's; in the motion rung there is nothing to fit."""
+        self._bitrate_bps, self._size, self._any_rung, self._trial = bitrate_bps, picture_size, rung is None, trial
+        self._own_still = config.still_quality != DEFAULT_QUALITY
+        self._last = self.config.base
         self._start_s: float | None = None
         self._crop: Crop | None = None
 
     def fit(
-        self, segment: Sequence[TimedPicture], end_s: float, spent_bytes: int, choice: ReferenceChoice | None = None
+        self, frames: Sequence[TimedPicture], end_s: float, spent_bytes: int, choice: ReferenceChoice | None = None
     ) -> EncoderConfig:
         """The configuration for a segment that ends at `end_s`; `spent_bytes` were written before it.
 
         choice: what its keyframes show, None for the pictures at which they are made.
         """
-        chosen = self._fit(segment, end_s, spent_bytes, choice)
-        above, self._above = self._above, []
-        for step in above:
-            same = (chosen.base.size, chosen.base.fps) == (self._config.base.size, self._config.base.fps)
-            if not same or chosen.base.quality < _PLENTY:
-                break
-            tried = RateFitter(self._bitrate_bps, step)
-            climbed = tried._fit(segment, end_s, spent_bytes, choice)
-            if climbed.base.quality < _ENOUGH or climbed.base.fps < step.base.fps:
-                break
-            self._config, self._last, chosen = step, climbed.base, climbed
-        return chosen
-
-    def _fit(
-        self, segment: Sequence[TimedPicture], end_s: float, spent_bytes: int, choice: ReferenceChoice | None
-    ) -> EncoderConfig:
         overhead = 0
+        trial, self._trial = self._trial, None
         if self._start_s is None:
-            self._start_s, overhead = segment[0][0], _END_BYTES
-        allowed = (end_s - self._start_s) * self._bitrate_bps / 8 - spent_bytes - overhead
-        spare = _OVER * (end_s - segment[0][0]) * self._bitrate_bps / 8
-        moved = self._moved(segment, choice)
-        chosen = _with_fair_keyframes(self._config, moved, allowed)
-        for step in (chosen, *cheaper(chosen, segment[0][1].picture.shape[0])):
-            pictures = [cut for _, cut in coded_of(segment, step.base)]
-            fixed = _ENVELOPE_BYTES * len(pictures) + _keyframe_bytes(moved, step)
-            same = (self._last.size, self._last.fps) == (step.base.size, step.base.fps)
-            start = self._last if same else step.base
-            fitted = fit_quality(pictures, start, max(allowed - fixed, 8.0 * len(pictures)))
-            chosen = replace(step, base=fitted.base)
-            if fitted.size_bytes + fixed <= allowed + spare:
-                break
-        self._last = chosen.base
-        return chosen
+            self._start_s, overhead = frames[0][0], _END_BYTES
+        allowed = max(1.0, (end_s - self._start_s) * self._bitrate_bps / 8 - spent_bytes - overhead)
+        most = 1 + _OVER * (end_s - frames[0][0]) * self._bitrate_bps / 8 / allowed
+        segment = Segment(frames, self._moved(frames, choice), choice, allowed, most, self._size)
+        found = segment.fit(self.config, self._last)
+        if trial is not None:
+            found = self._better(found, segment, trial)
+            self.config = found.config
+        self._last = found.config.base
+        return found.config
 
-    def _moved(self, segment: Sequence[TimedPicture], choice: ReferenceChoice | None) -> list[Picture]:
+    def _better(self, found: Fitted, segment: Segment, trial: Trial) -> Fitted:
+        """What shows the segment best of what can be reached in steps that each show it better."""
+        shown_db: float | None = None
+        for step in (self._other_keyframes, self._without_keyframes, self._larger, self._faster):
+            gain = _GAIN_WITHOUT_KEYFRAMES_DB if step == self._without_keyframes else _GAIN_DB
+            for config in step(found):
+                tried = segment.fit(config)
+                if tried.share > segment.most or tried == found:
+                    continue
+                shown_db = trial(segment, found.config) if shown_db is None else shown_db
+                tried_db = trial(segment, tried.config)
+                if found.share > segment.most or tried_db > shown_db + gain:
+                    found, shown_db = tried, tried_db
+                elif step == self._other_keyframes:
+                    break
+        return found
+
+    def _other_keyframes(self, found: Fitted) -> Iterator[EncoderConfig]:
+        config, quality = found.config, found.config.still_quality
+        if self._own_still or config.rung is Rung.VIDEO:
+            return
+        if found.keyframes > _MUCH:
+            yield from (replace(config, still_quality=q) for q in reversed(_STILLS) if q < quality)
+        elif found.keyframes < _LITTLE:
+            yield from (replace(config, still_quality=q) for q in _STILLS if quality < q)
+
+    def _without_keyframes(self, found: Fitted) -> Iterator[EncoderConfig]:
+        """In the video rung, with base pictures that are smaller than the picture."""
+        if self._any_rung and found.config.rung is Rung.HYBRID and found.keyframes > _MUCH:
+            yield replace(found.config, rung=Rung.VIDEO)
+
+    def _larger(self, found: Fitted) -> Iterator[EncoderConfig]:
+        base = found.config.base
+        for config in larger(found.config, self._size, self._any_rung):
+            growth = (config.base.size / base.size) ** _GROWTH_WITH_SIZE
+            least = (found.share - found.keyframes) * growth * exp(-GROWTH_WITH_QUALITY * base.quality)
+            if least < HOPELESS * (_SLOWER if config.rung is Rung.VIDEO else 1):
+                yield _at_quality(config, base.quality - log(growth) / GROWTH_WITH_QUALITY)
+
+    def _faster(self, found: Fitted) -> Iterator[EncoderConfig]:
+        base = found.config.base
+        for config in faster(found.config):
+            cost = _GROWTH_WITH_FPS * log(config.base.fps / base.fps) / GROWTH_WITH_QUALITY
+            if cost < base.quality + _BELOW:
+                yield _at_quality(config, base.quality - cost)
+
+    def _moved(self, frames: Sequence[TimedPicture], choice: ReferenceChoice | None) -> list[Picture]:
         """What keyframes will show that are made at the first picture, and where the crop moves."""
         moved = []
-        for number, (_, cut) in enumerate(segment):
+        for number, (_, cut) in enumerate(frames):
             if cut.crop != self._crop:
                 moved.append(choice.at(number) if choice else cut.picture)
                 self._crop = cut.crop
         return moved
 
 
-def _with_fair_keyframes(config: EncoderConfig, pictures: Sequence[Picture], allowed: float) -> EncoderConfig:
-    """At a lower quality of keyframes where they would take too much of the bytes, as in a film of a few seconds."""
-    while config.still_quality > _FAIR_QUALITY and _keyframe_bytes(pictures, config) > _FAIR_SHARE * allowed:
-        config = replace(config, still_quality=max(_FAIR_QUALITY, config.still_quality - 5))
-    return config
-
-
-_TRIED = 8
-"""Keyframes of a segment whose size is measured; the others are taken to be like those."""
-
-
-def _keyframe_bytes(pictures: Sequence[Picture], config: EncoderConfig) -> float:
-    still = open_still(config.still)
-    tried = pictures[:: -(-len(pictures) // _TRIED) or 1]
-    sizes = [len(still.encode(keyframe_picture(picture, config), config.still_quality)) + 40 for picture in tried]
-    return len(pictures) * sum(sizes) / max(1, len(sizes))
-
-
-def coded_of(segment: Sequence[TimedPicture], base: BaseConfig) -> list[TimedPicture]:
-    """The frames of a segment that the base layer codes; the last one as if it ended the recording."""
-    pace = Pace(base.fps)
-    coded = []
-    for number, (time_s, cut) in enumerate(segment):
-        timestamp = round(time_s * CLOCK_HZ)
-        if number == len(segment) - 1 or pace.wants(timestamp):
-            pace.took(timestamp)
-            coded.append((time_s, cut))
-    return coded
+def _at_quality(config: EncoderConfig, quality: float) -> EncoderConfig:
+    return replace(config, base=replace(config.base, quality=max(0.0, round(2 * quality) / 2)))

@@ -1,26 +1,20 @@
 """Which rung, size, frame rate and quality a rate affords (docs/base-layer.md has the measurement)."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import log
-from typing import NamedTuple
 
-from talkcodec.codec.base import BaseConfig, BaseEncoder
+from talkcodec.codec.base import BaseConfig
 from talkcodec.codec.config import EncoderConfig, Rung
-from talkcodec.codec.crop import CroppedPicture
 from talkcodec.errors import ConfigError
 from talkcodec.picture import DEFAULT_QUALITY
 
 __all__ = [
     "LADDER",
-    "Fit",
     "Step",
-    "base_bytes",
     "cheaper",
     "config_for_rate",
     "config_for_rung",
-    "dearer",
-    "fit_quality",
+    "faster",
+    "larger",
 ]
 
 
@@ -50,9 +44,6 @@ LADDER = (
 _LAST = (Step(0, Rung.HYBRID, 96, 6.25, 0, 10), Step(0, Rung.HYBRID, 80, 5, 0, 10))
 """The hybrid rung at its cheapest: where no other step of it meets the rate, as in short recordings."""
 
-_DEAREST = 4
-"""Times a rate: no step from so much more on is tried, whatever stands still."""
-
 KEYFRAME_SHARE = 0.15
 """Of the rate, for keyframes that only quality asks for; the fresh starts of the base come on top."""
 
@@ -69,25 +60,10 @@ def config_for_rate(
     Sizes are those of pictures of 256 px, and scale with picture_size. A quality of keyframes other than the default is
     kept. Raises ConfigError for a rate below 1 kbit/s.
     """
-    return _config_of(_steps_for(bitrate_bps, rung)[0], bitrate_bps, config, picture_size)
-
-
-def dearer(bitrate_bps: float, config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
-    """The steps above the one that `config_for_rate` takes, from the cheapest up; what hardly moves can afford them."""
-    steps = [step for step in _steps_for(bitrate_bps, None)[1:] if step.bitrate_bps <= _DEAREST * bitrate_bps]
-    return [_config_of(step, bitrate_bps, config, picture_size) for step in steps]
-
-
-def _steps_for(bitrate_bps: float, rung: Rung | None) -> list[Step]:
-    """The step for a rate, and those above it."""
     if bitrate_bps < 1000:
         raise ConfigError(f"bitrate is {bitrate_bps:.0f} bit/s, expected at least 1000")
     steps = [step for step in LADDER if rung is None or step.rung is rung]
-    passed = [number for number, step in enumerate(steps) if step.bitrate_bps <= bitrate_bps]
-    return steps[max(passed, default=0) :]
-
-
-def _config_of(step: Step, bitrate_bps: float, config: EncoderConfig, picture_size: int) -> EncoderConfig:
+    step = [step for step in steps if step.bitrate_bps <= bitrate_bps or step is steps[0]][-1]
     quality = step.still_quality if config.still_quality == DEFAULT_QUALITY else config.still_quality
     keyframe_bytes = _BYTES_PER_QUALITY * max(quality, 10) * picture_size / 256
     interval_s = min(3600.0, 8 * keyframe_bytes / (KEYFRAME_SHARE * bitrate_bps))
@@ -127,68 +103,31 @@ def cheaper(config: EncoderConfig, picture_size: int) -> list[EncoderConfig]:
     return found
 
 
+_SIZES = (*sorted({step.size for step in (*LADDER, *_LAST) if step.rung is Rung.HYBRID}), 256)
+_FPS = (5, 6.25, 8.34, 12.5, 25)
+
+
+def larger(config: EncoderConfig, picture_size: int, any_rung: bool) -> list[EncoderConfig]:
+    """The same with larger base pictures, one size after another; in the video rung in the end."""
+    found = []
+    for size in _SIZES:
+        whole = size == _SIZES[-1]
+        scaled = picture_size if whole else _scaled(size, picture_size)
+        if scaled > config.base.size and (any_rung or not whole):
+            rung = Rung.VIDEO if whole else config.rung
+            found.append(replace(config, rung=rung, base=replace(config.base, size=scaled)))
+    return found
+
+
+def faster(config: EncoderConfig) -> list[EncoderConfig]:
+    """The same with the next two higher rates of base pictures."""
+    above = [fps for fps in _FPS if fps > config.base.fps]
+    return [replace(config, base=replace(config.base, fps=fps)) for fps in above[:2]]
+
+
 def _base_of(step: Step, picture_size: int) -> BaseConfig:
-    size = max(16, step.size * picture_size // 256 // 2 * 2)
-    return BaseConfig(size=size, fps=step.fps, quality=step.quality)
+    return BaseConfig(size=_scaled(step.size, picture_size), fps=step.fps, quality=step.quality)
 
 
-def base_bytes(pictures: Sequence[CroppedPicture], config: BaseConfig) -> int:
-    """Bytes of these pictures, one after another, as the base layer codes them, units' headers included."""
-    encoder = BaseEncoder(config)
-    try:
-        units = [encoder.encode(cut.picture, 0, cut.crop) for cut in pictures]
-    finally:
-        encoder.close()
-    return sum(len(unit.data) + (8 if unit.start else 1) for unit in units)
-
-
-class Fit(NamedTuple):
-    """A configuration and the bytes that were measured with it."""
-
-    base: BaseConfig
-    size_bytes: int
-
-
-def fit_quality(
-    pictures: Sequence[CroppedPicture],
-    config: BaseConfig,
-    target_bytes: float,
-    tolerance: float = 0.03,
-    measure: Callable[[Sequence[CroppedPicture], BaseConfig], int] = base_bytes,
-    passes: int = 5,
-) -> Fit:
-    """The quality, in halves, with which these pictures come closest to a number of bytes.
-
-    Bytes grow about exponentially with the quality, which guides the search: two or three passes as a rule.
-    """
-    seen: dict[float, int] = {}
-    quality = config.quality
-    for _ in range(passes):
-        if quality in seen:
-            break
-        seen[quality] = measure(pictures, replace(config, quality=quality))
-        if abs(seen[quality] / target_bytes - 1) <= tolerance:
-            break
-        quality = _next_quality(seen, target_bytes)
-    best = min(seen, key=lambda q: abs(log(seen[q] / target_bytes)))
-    return Fit(replace(config, quality=best), seen[best])
-
-
-_GROWTH = 0.045
-"""Natural logarithm of the bytes' growth with one step of quality, as long as two passes have not told it."""
-
-
-def _next_quality(seen: dict[float, int], target_bytes: float) -> float:
-    below = [q for q in seen if seen[q] <= target_bytes]
-    above = [q for q in seen if seen[q] > target_bytes]
-    nearest = max(below) if below else min(above)
-    growth = _GROWTH
-    pair = [max(below), min(above)] if below and above else sorted(seen, key=lambda q: abs(q - nearest))[:2]
-    if len(pair) == 2 and (slope := log(seen[pair[1]] / seen[pair[0]]) / (pair[1] - pair[0])) > 0:
-        growth = slope
-    guess = nearest + log(target_bytes / seen[nearest]) / growth
-    if below and above:
-        guess = min(max(guess, max(below) + 0.5), min(above) - 0.5)
-        if min(above) - max(below) <= 0.5:
-            return nearest
-    return min(100.0, max(0.0, round(2 * guess) / 2))
+def _scaled(size: int, picture_size: int) -> int:
+    return max(16, size * picture_size // 256 // 2 * 2)
