@@ -15,7 +15,7 @@ from talkcodec.codec.search import fit_quality
 from talkcodec.picture import open_still
 from talkcodec.types import Picture
 
-__all__ = ["HOPELESS", "Coded", "Fitted", "Segment", "TimedPicture", "coded_bytes", "in_segments"]
+__all__ = ["Coded", "Fitted", "Segment", "TimedPicture", "coded_bytes", "in_segments"]
 
 _ENVELOPE_BYTES = 6
 """Of a unit in a recording: time, layer, lengths, and its share of the record."""
@@ -23,7 +23,7 @@ _ENVELOPE_BYTES = 6
 _KEYFRAMES = 8
 """So many of a segment are measured; the others are taken to be like those."""
 
-HOPELESS = 1.5
+_HOPELESS = 1.5
 """Times what it may take: what is expected to take more is not tried."""
 
 TimedPicture = tuple[float, CroppedPicture]
@@ -75,7 +75,7 @@ class Segment:
         steps = [config, *cheaper(config, self.size)]
         found: Fitted | None = None
         for step in steps:
-            hopeless = found is not None and found.share * sqrt(_cost(step) / _cost(found.config)) > HOPELESS
+            hopeless = found is not None and found.share * sqrt(_cost(step) / _cost(found.config)) > _HOPELESS
             if hopeless and step is not steps[-1]:
                 continue
             count, keyframes = len(self._numbers(step.base)), self._keyframe_bytes(step)
