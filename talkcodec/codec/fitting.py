@@ -24,8 +24,8 @@ _OVER = 0.05
 """So much more than its share a segment may take; else the base layer steps down the ladder."""
 
 _GAIN_DB, _GAIN_FOR_KEYFRAMES_DB = 0.05, 0.3
-"""What is not better by so much is not taken; the latter for keyframes that are worse or none, since dB say little of
-how sharp they make a face: 0.1 dB by a keyframe of quality 20 instead of 25 cost 8 % more AED."""
+"""What is not better by so much is not taken; the latter where keyframes are coarser or none, since dB say little of how
+sharp they make a face: 0.1 dB by a keyframe of quality 20 instead of 25 cost 8 % more AED."""
 
 _MUCH, _LITTLE = 0.2, 0.12
 """Shares of the bytes: of keyframes that take more a lower quality is tried, of those that take less a higher one."""
@@ -98,20 +98,16 @@ class RateFitter:
     def _better(self, found: Fitted, segment: Segment, trial: Trial) -> Fitted:
         """What shows the segment best of what can be reached in steps that each show it better."""
         shown_db: float | None = None
-        for step, gain_db in (
-            (self._finer_keyframes, 0.0),
-            (self._coarser_keyframes, _GAIN_FOR_KEYFRAMES_DB),
-            (self._without_keyframes, _GAIN_FOR_KEYFRAMES_DB),
-            (self._larger, _GAIN_DB),
-            (self._faster, _GAIN_DB),
-        ):
+        for step in (
+            self._finer_keyframes, self._coarser_keyframes, self._without_keyframes, self._larger, self._faster,
+        ):  # fmt: skip
             for config in step(found):
                 tried = segment.fit(config)
                 if tried.share > segment.most or tried == found:
                     continue
                 shown_db = trial(segment, found.config) if shown_db is None else shown_db
                 tried_db = trial(segment, tried.config)
-                if found.share > segment.most or tried_db > shown_db + gain_db:
+                if found.share > segment.most or tried_db > shown_db + _gain_db(found.config, tried.config):
                     found, shown_db = tried, tried_db
         return found
 
@@ -155,6 +151,14 @@ class RateFitter:
                 moved.append(choice.at(number) if choice else cut.picture)
                 self._crop = cut.crop
         return moved
+
+
+def _gain_db(config: EncoderConfig, other: EncoderConfig) -> float:
+    """By how much the other must be better."""
+    if other.still_quality > config.still_quality:
+        return 0.0
+    loses = other.still_quality < config.still_quality or (other.rung is Rung.VIDEO and config.rung is not Rung.VIDEO)
+    return _GAIN_FOR_KEYFRAMES_DB if loses else _GAIN_DB
 
 
 def _at_quality(config: EncoderConfig, quality: float) -> EncoderConfig:
