@@ -24,8 +24,8 @@ _OVER = 0.05
 """So much more than its share a segment may take; else the base layer steps down the ladder."""
 
 _GAIN_DB, _GAIN_FOR_KEYFRAMES_DB = 0.05, 0.3
-"""What is not better by so much is not taken; the latter where keyframes are coarser or none, since dB say little of how
-sharp they make a face: 0.1 dB by a keyframe of quality 20 instead of 25 cost 8 % more AED."""
+"""What is not better by so much is not taken; the latter where keyframes are coarser or none, since dB say little of
+how sharp they make a face: 0.1 dB by a keyframe of quality 20 instead of 25 cost 8 % more AED."""
 
 _MUCH, _LITTLE = 0.2, 0.12
 """Shares of the bytes: of keyframes that take more a lower quality is tried, of those that take less a higher one."""
