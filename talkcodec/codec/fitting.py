@@ -33,10 +33,11 @@ _MUCH, _LITTLE = 0.2, 0.12
 _STILLS = (60, 45, 30, 20)
 """Qualities of keyframes that are tried."""
 
-_GROWTH_WITH_SIZE, _GROWTH_WITH_FPS = 1.3, 0.65
-"""Bytes grow about so with the size and the frame rate: exponents."""
+_GROWTH_WITH_SIZE, _GROWTH_WITH_FPS = 1.0, 0.65
+"""Bytes grow about so with the size and the frame rate: exponents. With the size 0.8 where little moves, 1.3 where
+much does."""
 
-_LIKELY = 1.2
+_LIKELY = 1.3
 """Times what it may take: what is expected to take more at quality 0 is not tried."""
 
 _SLOWEST = 5.0
