@@ -1,0 +1,187 @@
+"""What a segment of a recording may take, and in which way it is coded."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from talkcodec.clock import ticks
+from talkcodec.codec import BaseConfig, CroppedPicture, Decoder, Encoder, EncoderConfig, Rung, fitting
+from talkcodec.codec.base import BaseEncoder
+from talkcodec.codec.choice import ReferenceChoice
+from talkcodec.codec.fitting import RateFitter
+from talkcodec.codec.ladder import cheaper
+from talkcodec.codec.segment import Segment, TimedPicture, coded_bytes, in_segments
+from talkcodec.codec.timeline import TimedDrive, fill_in
+from talkcodec.codec.trial import shown_psnr_db
+from talkcodec.types import Crop, Picture
+from tests.codec.fake_engine import SIZE, FakeEngine, blob_picture
+
+CONFIG = EncoderConfig()
+
+
+def cut(x: int, crop: Crop) -> CroppedPicture:
+    noise = np.random.default_rng(x).integers(-40, 40, (SIZE, SIZE, 1))
+    picture = np.clip(blob_picture(x, 30, 80) + noise, 0, 255).astype(np.uint8)
+    return CroppedPicture(picture, crop, (SIZE, SIZE), True, 0.0)
+
+
+def film(count: int, fps: float = 25, moves: int = 0) -> list[TimedPicture]:
+    every = count // (moves + 1)
+    return [(n / fps, cut(20 + n % 20, Crop(n // every, 0, SIZE))) for n in range(count)]
+
+
+def segment_of(frames: list[TimedPicture], choice: ReferenceChoice | None = None) -> Segment:
+    return Segment(frames, [frames[0][1].picture], choice, 1e6, 1.05, SIZE)
+
+
+def fitted(bitrate_bps: float, frames: list[TimedPicture], trial: fitting.Trial | None = None) -> EncoderConfig:
+    return RateFitter(bitrate_bps, CONFIG, SIZE, trial=trial).fit(frames, frames[-1][0] + 0.04, 0)
+
+
+# ---- segments
+
+
+def test_segments_say_which_is_the_last() -> None:
+    frames = film(10)
+    pieces = list(in_segments(iter(frames), 0.12))
+    assert [len(piece) for piece, _ in pieces] == [3, 3, 3, 1]
+    assert [last for _, last in pieces] == [False, False, False, True]
+    assert [frame for piece, _ in pieces for frame in piece] == frames
+    assert [len(piece) for piece, _ in in_segments(frames, 0.0)] == [1] * 10
+    assert list(in_segments([], 1.0)) == []
+
+
+def test_the_last_frame_is_coded() -> None:
+    assert list(segment_of(film(8)).coded(BaseConfig(32, 12.5))) == [0, 2, 4, 6, 7]
+
+
+def test_moved_crops_count_with_the_fresh_starts_that_they_bring() -> None:
+    moving = film(40, moves=3)
+    config = BaseConfig(32, 25, 10)
+    encoder = BaseEncoder(config)
+    units = [encoder.encode(each.picture, 0, each.crop) for _, each in moving]
+    encoder.close()
+    assert sum(unit.start is not None for unit in units) == 4
+    size_bytes = coded_bytes(segment_of(moving).coded(config))
+    assert size_bytes == sum(len(unit.data) + (8 if unit.start else 1) for unit in units)
+    assert size_bytes > coded_bytes(segment_of(film(40)).coded(config)) + 3 * 20
+
+
+# ---- with the ladder alone
+
+
+def test_a_rate_below_the_floor_steps_down_and_ends_at_the_cheapest() -> None:
+    frames = film(100)
+    rich = fitted(14_000, frames)
+    poor = RateFitter(14_000, CONFIG, SIZE).fit(frames, 4.0, spent_bytes=7000)
+    assert (rich.base.size, rich.base.fps, rich.still_quality) == (32, 12.5, 50)
+    cheapest = cheaper(rich, SIZE)[-1]
+    assert (poor.base.size, poor.base.fps) == (cheapest.base.size, cheapest.base.fps)
+    assert (poor.base.quality, poor.still_quality) == (0, 10)
+    assert 5 <= fitted(5000, frames).base.fps <= 12.5
+
+
+def test_what_one_segment_missed_the_next_makes_good() -> None:
+    frames = film(50)
+    later = [(time + 2.0, picture) for time, picture in frames]
+
+    def quality_after(spent_bytes: int) -> float:
+        fitter = RateFitter(13_000, CONFIG, SIZE)
+        fitter.fit(frames, 2.0, 0)
+        return fitter.fit(later, 4.0, spent_bytes).base.quality
+
+    assert quality_after(4000) > quality_after(4300) > quality_after(4600)
+
+
+# ---- with trials
+
+
+def test_what_is_shown_better_is_chosen_and_kept() -> None:
+    frames = film(100)
+    still = [(time, frames[0][1]) for time, _ in frames]
+    later = [(time + 4.0, picture) for time, picture in still]
+
+    def likes(rung: Rung, fps: float) -> fitting.Trial:
+        return lambda _, config: 30.0 + (config.rung is rung) - abs(config.base.fps - fps) / 10
+
+    for rung, fps in ((Rung.VIDEO, 12.5), (Rung.VIDEO, 25), (Rung.HYBRID, 12.5)):
+        fitter = RateFitter(14_000, CONFIG, SIZE, trial=likes(rung, fps))
+        for piece, end_s, spent in ((still, 4.0, 0), (later, 8.0, 4000)):
+            chosen = fitter.fit(piece, end_s, spent)
+            assert (chosen.rung, chosen.base.fps) == (rung, fps)
+
+
+def test_a_rung_or_a_keyframe_quality_that_was_asked_for_is_kept() -> None:
+    tried: list[EncoderConfig] = []
+
+    def trial(_: Segment, config: EncoderConfig) -> float:
+        tried.append(config)
+        return float(len(tried))  # each better than the one before
+
+    frames = [(time, cut(20, Crop(0, 0, SIZE))) for time, _ in film(50)]
+    RateFitter(14_000, replace(CONFIG, still_quality=33), SIZE, Rung.HYBRID, trial).fit(frames, 2.0, 0)
+    assert len(tried) > 1
+    assert {config.rung for config in tried} == {Rung.HYBRID}
+    assert {config.still_quality for config in tried} == {33}
+    tried.clear()
+    RateFitter(14_000, CONFIG, SIZE, trial=trial).fit(frames, 2.0, 0)
+    assert {config.rung for config in tried} == {Rung.HYBRID, Rung.VIDEO}
+    assert len({config.still_quality for config in tried}) > 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_is_chosen_that_takes_too_much_whatever_a_trial_says(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    frames = film(60)
+    bitrate_bps = float(random.uniform(4000, 40_000))
+    chosen = fitted(bitrate_bps, frames, lambda *_: float(random.uniform(20, 40)))
+    encoder, size_bytes = Encoder(FakeEngine(), replace(chosen, refresh_l1=None)), 0
+    for time_s, picture in frames:
+        if encoder.wants(ticks(time_s)) or picture is frames[-1][1]:
+            unit = encoder.encode(picture.picture, ticks(time_s), crop=picture.crop)
+            assert unit.base is not None
+            size_bytes += len(unit.base.data) + (len(unit.keyframe.picture) if unit.keyframe else 0)
+    encoder.close()
+    assert size_bytes <= 1.06 * bitrate_bps * 2.4 / 8
+
+
+def test_a_short_film_goes_without_a_keyframe_where_that_shows_it_better() -> None:
+    frames = film(25)
+    plain = fitted(9000, frames)
+    assert plain.rung is Rung.HYBRID
+    without = fitted(9000, frames, lambda _, config: 30.0 + (config.rung is Rung.VIDEO and config.base.size < SIZE))
+    assert (without.rung, without.base.size < SIZE) == (Rung.VIDEO, True)
+
+
+@pytest.mark.parametrize(
+    ("rung", "size", "fps"), [(Rung.HYBRID, 32, 8.34), (Rung.HYBRID, 24, 25), (Rung.VIDEO, 64, 12.5)]
+)
+def test_a_trial_measures_what_a_receiver_shows(rung: Rung, size: int, fps: float) -> None:
+    frames = film(16, moves=1)  # so few that each is compared
+    choice = ReferenceChoice([picture for _, picture in frames])
+    config = replace(CONFIG, rung=rung, base=BaseConfig(size, fps, 40), refresh_l1=None)
+    engine: Any = FakeEngine()
+    encoder, decoder = Encoder(engine, config), Decoder(engine)
+    units: list[TimedDrive] = []
+    for number, (time_s, picture) in enumerate(frames):
+        if number in (0, len(frames) - 1) or encoder.wants(ticks(time_s)):
+            reference = partial(choice.at, number)
+            unit = encoder.encode(picture.picture, ticks(time_s), crop=picture.crop, reference=reference)
+            if unit.keyframe is not None:
+                decoder.hold(unit.keyframe)
+            units.append(TimedDrive(unit.timestamp, *decoder.drive(unit)))
+    encoder.close()
+    shown = [decoder.generate(each.reference, each.drive) for each in fill_in(units, 3600)]
+    assert len(shown) == len(frames)
+
+    def psnr_db(a: Picture, b: Picture) -> float:
+        return float(10 * np.log10(255**2 / np.square(a.astype(np.float64) - b).mean()))
+
+    every = [psnr_db(each, cut.picture) for each, (_, cut) in zip(shown, frames, strict=True)]
+    tried = shown_psnr_db(engine, segment_of(frames, choice), config)
+    assert tried == pytest.approx(np.mean(every), abs=0.01)
+    coarse = shown_psnr_db(engine, segment_of(frames, choice), replace(config, base=BaseConfig(size, fps, 0)))
+    assert coarse < tried
