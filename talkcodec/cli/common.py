@@ -44,24 +44,26 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int | None, out: Path) -> Iterator[Callable[[int], None]]:
+def progress(what: str, total: int | None, out: Path, first: str | None = None) -> Iterator[Callable[[int], None]]:
     """A bar on stderr with the time left; the yielded function takes the number of frames done.
 
+    first: what is done until the first of them is.
     Ctrl-C ends the program with 130 and says where the work so far lies.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn())
+    says, count = TextColumn("{task.description}"), MofNCompleteColumn()
+    columns = (says, BarColumn(), count, TextColumn("frames"), TimeRemainingColumn())
     console = Console(stderr=True)
     done_so_far = 0
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total or None)
+        task = bar.add_task(first or what, total=None if first else total or None)
 
         def report(done: int) -> None:
             nonlocal done_so_far
             done_so_far = done
-            bar.update(task, completed=done)
+            bar.update(task, description=what, completed=done, total=total or None)
 
         try:
             yield report

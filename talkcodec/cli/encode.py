@@ -105,7 +105,8 @@ def encode_file(
 
     with MediaReader(source) as reader:
         total = reader.info.frame_count
-    with progress("encoding", total, out) as report:
+    first = "looking ahead, and trying what shows it best" if bitrate_bps else None
+    with progress("encoding", total, out, first) as report:
         done = encode_video(
             source, out, engine, config,
             crop=crop, audio_bps=round(audio_kbps * 1000), audio_track=audio_track, report=report,
