@@ -1,4 +1,5 @@
-"""Drawing a film strip: a few instants of a clip, several ways one below the other, with eyes and mouth enlarged."""
+"""Drawing a film strip: a few instants of a clip, several ways one below the other, with eyes and mouth enlarged, and
+one column of all of them over time."""
 
 from collections.abc import Sequence
 
@@ -9,13 +10,13 @@ import numpy.typing as npt
 from eval.clips import as_unit
 from talkcodec.types import FloatArray, Picture
 
-__all__ = ["SIDE", "Frames", "close_ups", "film_strip", "instants", "shown"]
+__all__ = ["SIDE", "Frames", "close_ups", "film_strip", "instants", "shown", "time_slices"]
 
 Frames = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Box = tuple[int, int, int, int]
 """Centre x, y, width and height in pixels; width and height are odd."""
 
-INSTANTS, SIDE = 5, 192
+INSTANTS, SIDE, SLICE = 5, 192, 128
 _EYES, _MOUTH = slice(36, 48), slice(48, 68)
 _PARTS = ((_EYES, 1.35, 0.42), (_MOUTH, 1.6, 0.55))
 """Landmarks, how much wider than these the box is, and its height over its width."""
@@ -64,10 +65,25 @@ def film_strip(lines: Sequence[tuple[str, Frames]], boxes: Sequence[Sequence[Box
             parts += [_enlarged(picture, box) for box in (boxes[index] if boxes else ())]
             columns.append(np.vstack([np.pad(part, ((0, 2), (0, 2), (0, 0)), constant_values=255) for part in parts]))
         line = np.hstack(columns)
-        caption = np.full((24, line.shape[1], 3), 255, np.uint8)
-        cv2.putText(caption, label, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (20, 20, 20), 1, cv2.LINE_AA)
-        drawn += [caption, line]
+        drawn += [_caption(label, line.shape[1]), line]
     return np.vstack(drawn)
+
+
+def time_slices(lines: Sequence[tuple[str, Frames]], column: int, width: int) -> Picture:
+    """(label, frames) one below the other: one column of each frame beside that of the next, from the first to the
+    last. RGB, `width` px wide. Pictures that jump, tremble or are held show as steps, teeth and bars."""
+    drawn = []
+    for label, frames in lines:
+        columns = np.stack([shown(frame[:, column]) for frame in frames], axis=1)
+        size = (width, SLICE)
+        drawn += [_caption(label, width), cv2.resize(columns, size, interpolation=cv2.INTER_NEAREST)]
+    return np.vstack(drawn)
+
+
+def _caption(label: str, width: int) -> Picture:
+    caption = np.full((24, width, 3), 255, np.uint8)
+    cv2.putText(caption, label, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (20, 20, 20), 1, cv2.LINE_AA)
+    return caption
 
 
 def _enlarged(picture: Picture, box: Box) -> Picture:

@@ -15,12 +15,11 @@ from eval.instruments import LandmarkInstrument
 from eval.metrics.fidelity import psnr_db
 from eval.points import Point, make_point
 from eval.rd import code_point
-from eval.report.film import Frames, close_ups, film_strip, instants, shown
+from eval.report.film import Frames, close_ups, film_strip, instants, shown, time_slices
 from eval.report.tables import kbps
 from eval.rows import Row
 from eval.summary import Mean
-from talkcodec.codec.config import EncoderConfig, Rung
-from talkcodec.codec.ladder import config_for_rate
+from talkcodec.codec.config import Rung
 from talkcodec.errors import UsageError
 
 __all__ = ["RANKS", "FilmStrip", "film_strips", "gain_db", "ranked_clips"]
@@ -117,7 +116,12 @@ def _strip(
     boxes = close_ups([landmarks.detect(picture) for picture in pictures]) if landmarks else []
     if boxes:
         caption += " Beneath each picture its eyes and mouth, enlarged alike."
-    picture = np.ascontiguousarray(film_strip(lines, boxes)[..., ::-1])
+    strip = film_strip(lines, boxes)
+    width = clip.frames.shape[2]
+    column = int(np.median([mouth[0] for _, mouth in boxes])) if boxes else width // 2
+    column = min(max(0, column), width - 1)
+    caption += " At the bottom the same column of pixels of each frame, from the first to the last: what jumps is a step."
+    picture = np.ascontiguousarray(np.vstack([strip, time_slices(lines, column, strip.shape[1])])[..., ::-1])
     return FilmStrip(name, title, caption, cv2.imencode(".jpg", picture, _JPEG)[1].tobytes())
 
 
@@ -132,7 +136,9 @@ class _Coded:
 
     def label(self) -> str:
         """What was sent, at which rate."""
-        name = f"talkcodec, {_rung(self.point)} rung" if self.point.codec == "talkcodec" else self.point.label
+        name = self.point.label
+        if self.point.codec == "talkcodec":
+            name = f"talkcodec, {'by the ladder' if self.point['rung'] == 'auto' else self.point['rung'] + ' rung'}"
         return f"{name}: {kbps(self.bps)} kbit/s, {self.psnr_db:.1f} dB"
 
 
@@ -166,10 +172,3 @@ def _with_motion(point: Point) -> list[Point]:
     """The point, below the motion rung at the same rate, where it has another rung itself."""
     motion = make_point(point.codec, **{**dict(point.settings), "rung": Rung.MOTION.value})
     return list(dict.fromkeys([motion, point]))
-
-
-def _rung(point: Point) -> str:
-    """The rung that is sent at a point of talkcodec."""
-    if point["rung"] != "auto":
-        return str(point["rung"])
-    return config_for_rate(1000 * float(point["kbps"]), EncoderConfig(), 256).rung.value

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from eval.report import ReportConfig, build_report
-from eval.report.film import SIDE, close_ups, film_strip, instants
+from eval.report.film import SIDE, SLICE, close_ups, film_strip, instants, time_slices
 from eval.report.strips import gain_db, ranked_clips
 from talkcodec.errors import UsageError
 from tests.eval.test_report import row
@@ -120,3 +120,14 @@ def test_every_line_is_cut_at_the_same_place():
     close = [strip[at + half - 2 - SIDE : at + half - 2, :SIDE] for at in (0, half)]
     assert (close[0] == 255).all()
     assert (close[1] == 0).all()
+
+
+def test_a_time_slice_has_the_column_of_each_frame_in_order():
+    frames = np.zeros((10, 64, 64, 3), np.uint8)
+    frames[:, :, 20] = np.arange(10)[:, None, None] * 20
+    drawn = time_slices([("a", frames), ("b", frames[::-1])], 20, 200)
+    assert drawn.shape == (2 * (24 + SLICE), 200, 3)
+    first, second = (drawn[at + 30, 10::20, 0] for at in (0, 24 + SLICE))
+    assert list(first) == [20 * number for number in range(10)]
+    assert list(second) == list(first[::-1])
+    assert not time_slices([("a", frames)], 21, 200)[24:].any()
