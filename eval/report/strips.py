@@ -120,7 +120,7 @@ def _strip(
     width = clip.frames.shape[2]
     column = int(np.median([mouth[0] for _, mouth in boxes])) if boxes else width // 2
     column = min(max(0, column), width - 1)
-    caption += " At the bottom the same column of pixels of each frame, from the first to the last: what jumps is a step."
+    caption += " At the bottom one column of pixels of each frame, from the first to the last: what jumps is a step."
     picture = np.ascontiguousarray(np.vstack([strip, time_slices(lines, column, strip.shape[1])])[..., ::-1])
     return FilmStrip(name, title, caption, cv2.imencode(".jpg", picture, _JPEG)[1].tobytes())
 
