@@ -103,12 +103,12 @@ class RateFitter:
             self._finer_keyframes, self._coarser_keyframes, self._without_keyframes, self._larger, self._faster,
         ):  # fmt: skip
             for config in step(found):
-                tried = segment.fit(config)
-                if tried.share > segment.most or tried == found:
+                tried, over = segment.fit(config), found.share > segment.most
+                if tried == found or tried.share > (found.share if over else segment.most):
                     continue
                 shown_db = trial(segment, found.config) if shown_db is None else shown_db
                 tried_db = trial(segment, tried.config)
-                if found.share > segment.most or tried_db > shown_db + _gain_db(found.config, tried.config):
+                if over or tried_db > shown_db + _gain_db(found.config, tried.config):
                     found, shown_db = tried, tried_db
         return found
 
