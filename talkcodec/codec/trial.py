@@ -25,7 +25,6 @@ _GOLDEN = 0.618
 
 
 class _Decoded(NamedTuple):
-    time_s: float
     reference: Any  # runtime.Reference
     picture: Picture
     crop: Crop
@@ -37,32 +36,37 @@ def shown_psnr_db(engine: "Engine", segment: Segment, config: EncoderConfig) -> 
 
     Keyframes are taken to come where the base starts afresh, and none for reasons of quality.
     """
-    decoded = _decoded(engine, segment, config)
+    numbers = list(segment.coded(config.base))
+    instants = _spread(len(segment.frames))
+    before = [bisect_right(numbers, number) - 1 for number in instants]
+    after = [min(place + 1, len(numbers) - 1) for place in before]
+    decoded = _decoded(engine, segment, config, {numbers[place] for place in (*before, *after)})
     errors = []
-    for number in _spread(len(segment.frames)):
-        time_s, cut = segment.frames[number]
-        place = bisect_right(decoded, time_s, key=_time_s)
-        before, after = decoded[place - 1], decoded[min(place, len(decoded) - 1)]
-        drive = Drive(base=_base(engine, before))
-        if before.time_s < time_s < after.time_s:
-            share = (time_s - before.time_s) / (after.time_s - before.time_s)
-            drive = mix_drive(drive, Drive(base=_base(engine, after)), share, after.reference is before.reference)
-        shown = engine.generate(before.reference, drive)
-        errors.append(np.square(shown.astype(np.float32) - cut.picture).mean())
+    for number, first, second in zip(instants, before, after, strict=True):
+        a, b = decoded[numbers[first]], decoded[numbers[second]]
+        time_s, start_s, end_s = (segment.frames[n][0] for n in (number, numbers[first], numbers[second]))
+        drive = Drive(base=_base(engine, a))
+        if start_s < time_s < end_s:
+            share = (time_s - start_s) / (end_s - start_s)
+            drive = mix_drive(drive, Drive(base=_base(engine, b)), share, b.reference is a.reference)
+        shown = engine.generate(a.reference, drive)
+        errors.append(np.square(shown.astype(np.float32) - segment.frames[number][1].picture).mean())
     return float(np.mean(10 * np.log10(255**2 / np.maximum(errors, 1e-3))))
 
 
-def _decoded(engine: "Engine", segment: Segment, config: EncoderConfig) -> list[_Decoded]:
+def _decoded(engine: "Engine", segment: Segment, config: EncoderConfig, wanted: set[int]) -> dict[int, _Decoded]:
+    """The base pictures of those numbers; the others are decoded for their sake."""
     size, still, choice = engine.config.picture_size, open_still(config.still), segment.choice
-    decoder, decoded, reference = BaseDecoder(size), list[_Decoded](), None
+    decoder, decoded, reference = BaseDecoder(size), dict[int, _Decoded](), None
     for number, unit in segment.coded(config.base).items():
-        time_s, cut = segment.frames[number]
+        cut = segment.frames[number][1]
         if unit.start is not None:
             picture = keyframe_picture(choice.at(number) if choice else cut.picture, config)
             data = still.encode(picture, config.still_quality)
             reference = engine.encode_reference(still.decode(data, size), None)
         picture = decoder.decode(unit)
-        decoded.append(_Decoded(time_s, reference, picture, cut.crop, decoder.quantiser))
+        if number in wanted:
+            decoded[number] = _Decoded(reference, picture, cut.crop, decoder.quantiser)
     return decoded
 
 
@@ -76,7 +80,3 @@ def _spread(count: int) -> list[int]:
     that are coded, or those between, would be met too often."""
     parts = min(_INSTANTS, count)
     return [int((part + part * _GOLDEN % 1) * count / parts) for part in range(parts)]
-
-
-def _time_s(decoded: _Decoded) -> float:
-    return decoded.time_s
