@@ -9,6 +9,7 @@ import numpy as np
 from talkcodec.bitstream import KeyframeUnit, dequantise
 from talkcodec.clock import CLOCK_HZ, time32_diff
 from talkcodec.codec.base import BaseDecoder
+from talkcodec.codec.carrying import CarriedPicture
 from talkcodec.codec.config import DecoderConfig
 from talkcodec.codec.parameters import table_of
 from talkcodec.coding import AccessUnit, HeldReferences, extrapolate_motion
@@ -27,12 +28,14 @@ class Reference:
     """A decoded keyframe: what of it the generator needs, and what it says about where it was captured.
 
     crop: the square of the captured frame (captured_size: width, height) that the picture (S, S, 3) shows.
+    motion: its own, None where it was moved into another crop, and can be restored with only.
     """
 
     number: int
     crop: Crop
     captured_size: tuple[int, int]
     picture: Picture
+    motion: Motion | None
     prepared: Any  # runtime.Reference
 
 
@@ -58,6 +61,7 @@ class Decoder:
         self._base = BaseDecoder(engine.config.picture_size)
         self._recropped: tuple[Reference, Reference] | None = None
         self._history: list[_Shown] = []  # the last two that were generated from real units
+        self._carried = CarriedPicture(engine)
         self._last: tuple[Reference, Picture] | None = None
 
     def decode(self, unit: AccessUnit) -> Picture:
@@ -105,7 +109,7 @@ class Decoder:
         moved = cv2.warpAffine(reference.picture, affine, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
         picture = np.asarray(moved, dtype=np.uint8)
         prepared = self._engine.encode_reference(picture, None)
-        made = Reference(reference.number, crop, reference.captured_size, picture, prepared)
+        made = Reference(reference.number, crop, reference.captured_size, picture, None, prepared)
         self._recropped = (reference, made)
         return made
 
@@ -127,15 +131,18 @@ class Decoder:
             raise BitstreamError(f"keyframe decodes to {picture.shape[1]}x{picture.shape[0]}, it announced {size}")
         motion = dequantise(keyframe.state, self._table, self.config.steps)
         prepared = self._engine.encode_reference(picture, motion)
-        return Reference(keyframe.reference_id, keyframe.crop, keyframe.captured_size, picture, prepared)
+        return Reference(keyframe.reference_id, keyframe.crop, keyframe.captured_size, picture, motion, prepared)
 
     def generate(self, reference: Reference, drive: Drive, *, light: bool = False) -> Picture:
-        """The picture of a reference with any drive, as for interpolation between units. light: where there is a
-        cheaper way, in that (`has_cheaper`)."""
-        if light and self.has_cheaper(drive):
-            picture = self._engine.generate(reference.prepared, drive, light=True)
+        """The picture of a reference with any drive, as for interpolation between units; in the order in which they are
+        shown, since motion carries the last base picture on. light: where there is a cheaper way, in that
+        (`has_cheaper`)."""
+        if drive.base is None and drive.motion is not None:
+            picture = self._carried.animate(reference, drive.motion)
         else:
-            picture = self._engine.generate(reference.prepared, drive)
+            cheaply = {"light": True} if light and self.has_cheaper(drive) else {}
+            picture = self._engine.generate(reference.prepared, drive, **cheaply)
+            self._carried.restored(reference, picture)
         self._last = (reference, picture)
         return picture
 
