@@ -14,8 +14,8 @@ __all__ = ["DecoderConfig", "EncoderConfig", "Rung"]
 class Rung(Enum):
     """What is sent beside keyframes.
 
-    motion: keypoints and Jacobians. hybrid: small base pictures, restored with the keyframe. video: base pictures of
-    the picture's own size, shown as they are.
+    motion: keypoints and Jacobians. hybrid: small base pictures, restored with the keyframe. video: base pictures that
+    need no keyframe, of the picture's own size; smaller ones in a recording that is too short to pay for one.
     """
 
     MOTION = "motion"
