@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from math import exp, log
+from math import exp, log, sqrt
 
 from talkcodec.codec.choice import ReferenceChoice
 from talkcodec.codec.config import EncoderConfig, Rung
-from talkcodec.codec.ladder import config_for_rate, faster, larger
+from talkcodec.codec.ladder import cheaper, config_for_rate, faster, larger
 from talkcodec.codec.search import GROWTH_WITH_QUALITY
 from talkcodec.codec.segment import Fitted, Segment, TimedPicture
 from talkcodec.picture import DEFAULT_QUALITY
-from talkcodec.types import Crop, Picture
+from talkcodec.types import Crop, FloatArray, Picture
 
 __all__ = ["SEGMENT_S", "RateFitter", "Trial"]
 
@@ -21,7 +21,8 @@ _END_BYTES = 60
 """Index and trailer."""
 
 _OVER = 0.05
-"""So much more than its share a segment may take; else the base layer steps down the ladder."""
+"""So much more than its share a segment may take; else the base layer steps down the ladder. Where the cheapest takes
+over twice so much more, what takes less is chosen, however it looks."""
 
 _GAIN_DB, _GAIN_FOR_KEYFRAMES_DB = 0.05, 0.3
 """What is not better by so much is not taken; the latter where keyframes are coarser or none, since dB say little of
@@ -43,11 +44,14 @@ _LIKELY = 1.3
 _SLOWEST = 5.0
 """Pictures a second at which the video rung may fit."""
 
+_POOR = 5.0
+"""Quality below which smaller and fewer base pictures are tried."""
+
 _BELOW = 5.0
 """As much below 0 the quality may be expected to be for a higher frame rate to be tried."""
 
-Trial = Callable[[Segment, EncoderConfig], float]
-"""How well a segment would be shown: dB, more is better (`trial.shown_psnr_db`)."""
+Trial = Callable[[Segment, EncoderConfig], FloatArray]
+"""How well a segment would be shown, at some instants: dB, more is better (`trial.shown_psnr_db`)."""
 
 
 class RateFitter:
@@ -98,17 +102,20 @@ class RateFitter:
 
     def _better(self, found: Fitted, segment: Segment, trial: Trial) -> Fitted:
         """What shows the segment best of what can be reached in steps that each show it better."""
-        shown_db: float | None = None
+        shown_db: FloatArray | None = None
+        seen = [found.config]
         for step in (
-            self._finer_keyframes, self._coarser_keyframes, self._without_keyframes, self._larger, self._faster,
+            self._finer_keyframes, self._coarser_keyframes, self._without_keyframes, self._smaller, self._larger,
+            self._faster,
         ):  # fmt: skip
             for config in step(found):
-                tried, over = segment.fit(config), found.share > segment.most
-                if tried == found or tried.share > (found.share if over else segment.most):
+                tried, missed = segment.fit(config), found.share > 1 + 2 * (segment.most - 1)
+                if tried.config in seen or tried.share > (found.share if missed else segment.most):
                     continue
+                seen.append(tried.config)
                 shown_db = trial(segment, found.config) if shown_db is None else shown_db
                 tried_db = trial(segment, tried.config)
-                if over or tried_db > shown_db + _gain_db(found.config, tried.config):
+                if missed or _surely(tried_db - shown_db) > _gain_db(found.config, tried.config):
                     found, shown_db = tried, tried_db
         return found
 
@@ -126,6 +133,11 @@ class RateFitter:
         """In the video rung, with base pictures that are smaller than the picture."""
         if self._any_rung and found.config.rung is Rung.HYBRID and found.keyframes > _MUCH:
             yield replace(found.config, rung=Rung.VIDEO)
+
+    def _smaller(self, found: Fitted) -> Iterator[EncoderConfig]:
+        base = found.config.base
+        if found.config.rung is Rung.HYBRID and base.quality < _POOR:
+            yield from [step for step in cheaper(found.config, self._size) if step.base.size < base.size][:1]
 
     def _larger(self, found: Fitted) -> Iterator[EncoderConfig]:
         base = found.config.base
@@ -160,6 +172,11 @@ def _gain_db(config: EncoderConfig, other: EncoderConfig) -> float:
         return 0.0
     loses = other.still_quality < config.still_quality or (other.rung is Rung.VIDEO and config.rung is not Rung.VIDEO)
     return _GAIN_FOR_KEYFRAMES_DB if loses else _GAIN_DB
+
+
+def _surely(differences: FloatArray) -> float:
+    """Their mean, less what it may be off, being one of a few instants (its standard error)."""
+    return float(differences.mean() - differences.std() / sqrt(len(differences)))
 
 
 def _at_quality(config: EncoderConfig, quality: float) -> EncoderConfig:

@@ -41,7 +41,11 @@ LADDER = (
 )
 """From the bottom up."""
 
-_LAST = (*(Step(0, Rung.HYBRID, 96, 6.25, 0, still) for still in (20, 15, 10)), Step(0, Rung.HYBRID, 80, 5, 0, 10))
+_LAST = (
+    Step(0, Rung.HYBRID, 128, 8.34, 0, 20),
+    *(Step(0, Rung.HYBRID, 96, 6.25, 0, still) for still in (20, 15, 10)),
+    Step(0, Rung.HYBRID, 80, 5, 0, 10),
+)
 """The hybrid rung at its cheapest: where no other step of it meets the rate, as in short recordings."""
 
 KEYFRAME_SHARE = 0.15

@@ -11,14 +11,14 @@ from talkcodec.codec.config import EncoderConfig
 from talkcodec.codec.segment import Segment
 from talkcodec.coding import mix_drive
 from talkcodec.picture import open_still
-from talkcodec.types import Base, Crop, Drive, Picture
+from talkcodec.types import Base, Crop, Drive, FloatArray, Picture
 
 if TYPE_CHECKING:
     from talkcodec.runtime import Engine
 
 __all__ = ["shown_psnr_db"]
 
-_INSTANTS = 16
+_INSTANTS = 20
 """So many are made and compared."""
 
 _GOLDEN = 0.618
@@ -31,8 +31,8 @@ class _Decoded(NamedTuple):
     quantiser: int
 
 
-def shown_psnr_db(engine: "Engine", segment: Segment, config: EncoderConfig) -> float:
-    """Mean PSNR, dB, of what is shown at instants that are spread over a segment, coded so.
+def shown_psnr_db(engine: "Engine", segment: Segment, config: EncoderConfig) -> FloatArray:
+    """PSNR, dB, of what is shown at each of some instants that are spread over a segment, coded so.
 
     Keyframes are taken to come where the base starts afresh, and none for reasons of quality.
     """
@@ -51,7 +51,7 @@ def shown_psnr_db(engine: "Engine", segment: Segment, config: EncoderConfig) -> 
             drive = mix_drive(drive, Drive(base=_base(engine, b)), share, b.reference is a.reference)
         shown = engine.generate(a.reference, drive)
         errors.append(np.square(shown.astype(np.float32) - segment.frames[number][1].picture).mean())
-    return float(np.mean(10 * np.log10(255**2 / np.maximum(errors, 1e-3))))
+    return np.asarray(10 * np.log10(255**2 / np.maximum(errors, 1e-3)), dtype=np.float32)
 
 
 def _decoded(engine: "Engine", segment: Segment, config: EncoderConfig, wanted: set[int]) -> dict[int, _Decoded]:

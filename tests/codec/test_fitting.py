@@ -16,7 +16,7 @@ from talkcodec.codec.ladder import cheaper
 from talkcodec.codec.segment import Segment, TimedPicture, coded_bytes, in_segments
 from talkcodec.codec.timeline import TimedDrive, fill_in
 from talkcodec.codec.trial import shown_psnr_db
-from talkcodec.types import Crop, Picture
+from talkcodec.types import Crop, FloatArray, Picture
 from tests.codec.fake_engine import SIZE, FakeEngine, blob_picture
 
 CONFIG = EncoderConfig()
@@ -99,13 +99,27 @@ def test_what_one_segment_missed_the_next_makes_good() -> None:
 # ---- with trials
 
 
+def all_as(shown_db: float) -> FloatArray:
+    """The same at each instant."""
+    return np.full(9, shown_db, np.float32)
+
+
+def test_a_gain_must_be_surer_than_chance() -> None:
+    """At half of the instants much better and at half much worse is no gain, and a little better everywhere is."""
+    frames = [(time, cut(20, Crop(0, 0, SIZE))) for time, _ in film(50)]
+    spread = np.tile(np.float32([-4, 5]), 8)
+    for gains, rung in ((spread, Rung.HYBRID), (np.full(16, 0.5, np.float32), Rung.VIDEO)):
+        trial = partial(lambda gains, _, config: 30 + gains * (config.rung is Rung.VIDEO), gains)
+        assert fitted(14_000, frames, trial).rung is rung
+
+
 def test_what_is_shown_better_is_chosen_and_kept() -> None:
     frames = film(100)
     still = [(time, frames[0][1]) for time, _ in frames]
     later = [(time + 4.0, picture) for time, picture in still]
 
     def likes(rung: Rung, fps: float) -> fitting.Trial:
-        return lambda _, config: 30.0 + (config.rung is rung) - abs(config.base.fps - fps) / 10
+        return lambda _, config: all_as(30.0 + (config.rung is rung) - abs(config.base.fps - fps) / 10)
 
     for rung, fps in ((Rung.VIDEO, 12.5), (Rung.VIDEO, 25), (Rung.HYBRID, 12.5)):
         fitter = RateFitter(14_000, CONFIG, SIZE, trial=likes(rung, fps))
@@ -117,9 +131,9 @@ def test_what_is_shown_better_is_chosen_and_kept() -> None:
 def test_a_rung_or_a_keyframe_quality_that_was_asked_for_is_kept() -> None:
     tried: list[EncoderConfig] = []
 
-    def trial(_: Segment, config: EncoderConfig) -> float:
+    def trial(_: Segment, config: EncoderConfig) -> FloatArray:
         tried.append(config)
-        return float(len(tried))  # each better than the one before
+        return all_as(len(tried))  # each better than the one before
 
     frames = [(time, cut(20, Crop(0, 0, SIZE))) for time, _ in film(50)]
     RateFitter(14_000, replace(CONFIG, still_quality=33), SIZE, Rung.HYBRID, trial).fit(frames, 2.0, 0)
@@ -137,7 +151,7 @@ def test_nothing_is_chosen_that_takes_too_much_whatever_a_trial_says(seed: int) 
     random = np.random.default_rng(seed)
     frames = film(60)
     bitrate_bps = float(random.uniform(4000, 40_000))
-    chosen = fitted(bitrate_bps, frames, lambda *_: float(random.uniform(20, 40)))
+    chosen = fitted(bitrate_bps, frames, lambda *_: all_as(random.uniform(20, 40)))
     encoder, size_bytes = Encoder(FakeEngine(), replace(chosen, refresh_l1=None)), 0
     for time_s, picture in frames:
         if encoder.wants(ticks(time_s)) or picture is frames[-1][1]:
@@ -152,7 +166,7 @@ def test_a_short_film_goes_without_a_keyframe_where_that_shows_it_better() -> No
     frames = film(25)
     plain = fitted(9000, frames)
     assert plain.rung is Rung.HYBRID
-    without = fitted(9000, frames, lambda _, config: 30.0 + (config.rung is Rung.VIDEO and config.base.size < SIZE))
+    without = fitted(9000, frames, lambda _, config: all_as(config.rung is Rung.VIDEO and config.base.size < SIZE))
     assert (without.rung, without.base.size < SIZE) == (Rung.VIDEO, True)
 
 
@@ -160,7 +174,7 @@ def test_a_short_film_goes_without_a_keyframe_where_that_shows_it_better() -> No
     ("rung", "size", "fps"), [(Rung.HYBRID, 32, 8.34), (Rung.HYBRID, 24, 25), (Rung.VIDEO, 64, 12.5)]
 )
 def test_a_trial_measures_what_a_receiver_shows(rung: Rung, size: int, fps: float) -> None:
-    frames = film(16, moves=1)  # so few that each is compared
+    frames = film(20, moves=1)  # so few that each is compared
     choice = ReferenceChoice([picture for _, picture in frames])
     config = replace(CONFIG, rung=rung, base=BaseConfig(size, fps, 40), refresh_l1=None)
     engine: Any = FakeEngine()
@@ -181,7 +195,7 @@ def test_a_trial_measures_what_a_receiver_shows(rung: Rung, size: int, fps: floa
         return float(10 * np.log10(255**2 / np.square(a.astype(np.float64) - b).mean()))
 
     every = [psnr_db(each, cut.picture) for each, (_, cut) in zip(shown, frames, strict=True)]
-    tried = shown_psnr_db(engine, segment_of(frames, choice), config)
+    tried = shown_psnr_db(engine, segment_of(frames, choice), config).mean()
     assert tried == pytest.approx(np.mean(every), abs=0.01)
-    coarse = shown_psnr_db(engine, segment_of(frames, choice), replace(config, base=BaseConfig(size, fps, 0)))
+    coarse = shown_psnr_db(engine, segment_of(frames, choice), replace(config, base=BaseConfig(size, fps, 0))).mean()
     assert coarse < tried

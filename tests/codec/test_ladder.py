@@ -72,8 +72,8 @@ def test_a_recordings_keyframe_shows_nothing_in_the_video_rung_and_a_calls_does(
 def test_cheaper_steps_of_each_rung() -> None:
     hybrid = cheaper(config_for_rate(14_000, CONFIG, 256), 256)
     assert [(c.base.size, c.base.fps, c.still_quality) for c in hybrid] == [
-        (128, 8.34, 40), (128, 8.34, 30), (96, 6.25, 25), (96, 6.25, 20), (96, 6.25, 15), (96, 6.25, 10),
-        (80, 5, 10),
+        (128, 8.34, 40), (128, 8.34, 30), (128, 8.34, 20), (96, 6.25, 25), (96, 6.25, 20), (96, 6.25, 15),
+        (96, 6.25, 10), (80, 5, 10),
     ]  # fmt: skip
     video = cheaper(config_for_rate(80_000, CONFIG, 256), 256)
     assert [(c.base.size, c.base.fps) for c in video] == [(256, 12.5), (256, 8.34), (256, 6.25), (256, 5)]
