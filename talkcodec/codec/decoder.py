@@ -135,14 +135,14 @@ class Decoder:
 
     def generate(self, reference: Reference, drive: Drive, *, light: bool = False) -> Picture:
         """The picture of a reference with any drive, as for interpolation between units; in the order in which they are
-        shown, since motion carries the last base picture on. light: where there is a cheaper way, in that
-        (`has_cheaper`)."""
+        shown, since what was shown is carried on from base pictures to motion and back. light: where there is a cheaper
+        way, in that (`has_cheaper`)."""
         if drive.base is None and drive.motion is not None:
             picture = self._carried.animate(reference, drive.motion)
         else:
             cheaply = {"light": True} if light and self.has_cheaper(drive) else {}
-            picture = self._engine.generate(reference.prepared, drive, **cheaply)
-            self._carried.restored(reference, picture)
+            restored = self._engine.generate(reference.prepared, drive, **cheaply)
+            picture = self._carried.restored(reference, restored)
         self._last = (reference, picture)
         return picture
 

@@ -131,6 +131,10 @@ class TracedEngine:
         picture: Picture = self._engine.generate(reference, drive, light=light) if self._really else reference
         return picture
 
+    def between(self, a: Picture, b: Picture, share: float) -> Picture:
+        """As the engine, or the later one."""
+        return self._engine.between(a, b, share) if self._really else b
+
 
 class _WholePicture:
     def __init__(self, size: int) -> None:

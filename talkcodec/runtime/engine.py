@@ -13,7 +13,7 @@ import numpy as np
 from talkcodec.errors import EngineError, ModelError
 from talkcodec.model.config import DEFAULT_MODEL, ModelConfig
 from talkcodec.model.files import ModelFile, read_model_file
-from talkcodec.runtime.between import between
+from talkcodec.runtime.between import between, between_pictures
 from talkcodec.runtime.restoration import WholeRestorer, as_it_is, open_restorer, open_whole, restoration_for
 from talkcodec.runtime.restorer import Blend, Restorable, Restorer, as_picture, find_flow
 from talkcodec.types import Base, Drive, FloatArray, Motion, Picture
@@ -121,6 +121,11 @@ class Engine:
         """Where in the reference a base picture (h, h, 3), RGB, 0 to 255, finds its places, as Base.flow."""
         self._check_reference(reference)
         return find_flow(base, self._restorable(reference).grey)
+
+    def between(self, a: Picture, b: Picture, share: float) -> Picture:
+        """What is `share` (0 to 1) of the way from one picture (S, S, 3) uint8 RGB to another: both moved along the
+        flow between them, and mixed."""
+        return between_pictures(a, b, share)
 
     def _restored(self, reference: Reference, base: Base, light: bool) -> Picture:
         size = self.config.picture_size

@@ -59,6 +59,9 @@ class FakeEngine:
         dx, dy = np.rint(shift).astype(int)
         return np.roll(reference.picture, (dy, dx), axis=(0, 1))
 
+    def between(self, a: Picture, b: Picture, share: float) -> Picture:
+        return np.asarray(np.rint((1 - share) * a + share * b), dtype=np.uint8)
+
     def generate_float(self, reference: FakeReference, drive: Drive) -> FloatArray:
         return self.generate(reference, drive).astype(np.float32) / 255
 

@@ -1,4 +1,4 @@
-"""From base pictures to motion: the last restored picture is moved on, and gives way to the keyframe."""
+"""From base pictures to motion: the last restored picture is moved on, and gives way to the keyframe. And back."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from talkcodec.codec import BaseConfig, Decoder, Encoder, EncoderConfig, Rung
-from talkcodec.codec.carrying import FADED, LONGEST
+from talkcodec.codec.carrying import FADED, LONGEST, RISING
 from talkcodec.types import Crop, Drive, Motion, Picture
 from tests.codec.fake_engine import SIZE, FakeEngine, FakeReference, blob_picture
 
@@ -22,8 +22,7 @@ FAR = 16.0  # px from where the keyframe has the blob
 class CountingEngine(FakeEngine):
     def __init__(self) -> None:
         super().__init__()
-        self.encoded = 0
-        self.generated = 0
+        self.encoded = self.generated = self.mixed = 0
 
     def encode_reference(self, picture: Picture, motion: Motion | None) -> FakeReference:
         self.encoded += 1
@@ -32,6 +31,10 @@ class CountingEngine(FakeEngine):
     def generate(self, reference: FakeReference, drive: Drive) -> Picture:
         self.generated += 1
         return super().generate(reference, drive)
+
+    def between(self, a: Picture, b: Picture, share: float) -> Picture:
+        self.mixed += 1
+        return super().between(a, b, share)
 
 
 class Stream:
@@ -51,7 +54,7 @@ class Stream:
             self.decoder.hold(unit.keyframe)
         reference, drive = self.decoder.drive(unit)
         self.own = self.engine.generate(reference.prepared, drive)
-        self.engine.encoded = self.engine.generated = 0
+        self.engine.encoded = self.engine.generated = self.engine.mixed = 0
         return self.decoder.generate(reference, drive)
 
     def show(self, moved_px: float, crop: Crop = WHOLE, force_keyframe: bool = False) -> Picture:
@@ -64,6 +67,10 @@ class Stream:
             last = self.show(moved_px)
         self.encoder.change(replace(MOTION, acknowledged=self.encoder.config.acknowledged))
         return last
+
+    def rise(self, config: EncoderConfig = HYBRID) -> None:
+        """Base pictures from now on."""
+        self.encoder.change(config)
 
 
 def l1(a: Picture, b: Picture) -> float:
@@ -145,4 +152,50 @@ def test_each_fall_carries_its_own_last_picture(between: int) -> None:
         last = stream.fall()
         shown = [stream.show(FAR) for _ in range(between)]
         assert np.array_equal(shown[0], last)
-        stream.encoder.change(HYBRID)
+        stream.rise()
+
+
+def test_a_rise_takes_a_few_pictures_each_nearer_to_the_restored_one() -> None:
+    stream = Stream(MOTION)
+    last = stream.show(FAR)
+    stream.rise()
+    shown = [last]
+    for _ in range(RISING):
+        shown.append(stream.show(FAR))
+        assert stream.engine.mixed == 1
+    apart = l1(last, stream.own)
+    assert apart > 0.1
+    assert largest_step([*shown, stream.own]) < 1.2 * apart / (RISING + 1)
+    assert [l1(each, stream.own) for each in shown] == sorted((l1(each, stream.own) for each in shown), reverse=True)
+    assert np.array_equal(stream.show(FAR), stream.own)
+    assert stream.engine.mixed == 0
+
+
+def test_base_pictures_before_any_motion_are_shown_as_they_are() -> None:
+    stream = Stream()
+    assert np.array_equal(stream.show(FAR), stream.own)
+    assert stream.engine.mixed == 0
+
+
+@pytest.mark.parametrize("crop", [Crop(20, 0, SIZE), WHOLE], ids=["another crop", "a new keyframe"])
+def test_a_rise_in_another_crop_or_with_a_keyframe_is_shown_at_once(crop: Crop) -> None:
+    moves = crop != WHOLE  # before the keyframe of that crop is held
+    stream = Stream(replace(MOTION, acknowledged=moves))
+    stream.encoder.held.hold(0)
+    stream.show(FAR)
+    stream.rise(replace(HYBRID, acknowledged=moves))
+    assert np.array_equal(stream.show(FAR, crop, force_keyframe=not moves), stream.own)
+    assert stream.decoder.crop == crop
+    assert np.array_equal(stream.show(FAR), stream.own)  # nor later, back where motion was
+
+
+def test_a_fall_on_the_way_up_animates_the_restored_picture() -> None:
+    stream = Stream(MOTION)
+    stream.show(FAR)
+    stream.rise()
+    stream.show(FAR)
+    restored = stream.own
+    stream.encoder.change(MOTION)
+    assert np.array_equal(stream.show(FAR), restored)
+    stream.rise()
+    assert l1(stream.show(FAR - 4), restored) < l1(stream.own, restored)  # the next way up begins with its first step

@@ -49,6 +49,9 @@ class FakeEngine:
         colour = np.clip((drive.motion.keypoints[:, 0] + 1) * 127.5, 0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.broadcast_to(colour, (SIZE, SIZE, 3)))
 
+    def between(self, a: Picture, b: Picture, share: float) -> Picture:
+        return np.asarray(np.rint((1 - share) * a + share * b), dtype=np.uint8)
+
 
 class WholePicture:
     """A cropper that cuts nothing; `missing_s` pretends that the face is gone."""

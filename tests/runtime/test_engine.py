@@ -332,3 +332,12 @@ def test_pictures_of_the_whole_size_are_restored_with_themselves_unless_light(to
     assert np.abs(engine.generate(reference, Drive(base=half)) - 127.5).max() <= 0.5
     larger = Base(np.repeat(np.repeat(picture, 2, 0), 2, 1).astype(np.float32), flow)
     assert engine.generate(reference, Drive(base=larger)).shape == (2 * size, 2 * size, 3), "no network has this size"
+
+
+def test_between_two_pictures_what_moves_is_shown_once(torch_engine: Engine) -> None:
+    size = torch_engine.config.picture_size
+    a, b, truth = (face_like(size, shift) for shift in (0, 8, 4))
+    inner = (slice(size // 8, -size // 8),) * 2
+    made = torch_engine.between(a, b, 0.5)
+    doubled = (a.astype(float) + b) / 2
+    assert np.abs(made - truth.astype(float))[inner].mean() < np.abs(doubled - truth)[inner].mean() / 2
