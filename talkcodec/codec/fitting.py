@@ -126,7 +126,9 @@ class RateFitter:
     def _finer_keyframes(self, found: Fitted) -> Iterator[EncoderConfig]:
         if found.config.rung is Rung.HYBRID and found.keyframes < _LITTLE and not self._own_still:
             finer = [quality for quality in _STILLS if quality > found.config.still_quality]
-            yield from (replace(found.config, still_quality=quality) for quality in finer[-1:])
+            for quality in finer[-1:]:  # as much longer as they are, they come as much more rarely
+                interval_s = found.config.min_keyframe_interval_s * quality / max(found.config.still_quality, 10)
+                yield replace(found.config, still_quality=quality, min_keyframe_interval_s=min(3600.0, interval_s))
 
     def _coarser_keyframes(self, found: Fitted) -> Iterator[EncoderConfig]:
         if found.config.rung is Rung.HYBRID and found.keyframes > _MUCH and not self._own_still:
