@@ -57,9 +57,9 @@ Trial = Callable[[Segment, EncoderConfig], FloatArray]
 class RateFitter:
     """Chooses how one segment after another is coded; what one missed, the next makes good.
 
-    That is the quality of the base pictures, and a lower step of the ladder where quality 0 takes too much. In the
-    first segment other keyframes, larger and more base pictures and the video rung are tried too, one after another,
-    and what shows it better is kept for all that follow.
+    That is the quality of the base pictures, and a lower step of the ladder where quality 0 takes too much; where that
+    is so in the video rung at its slowest, the hybrid rung. In the first segment other keyframes, larger and more base
+    pictures and the video rung are tried too, one after another, and what shows it better is kept for all that follow.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class RateFitter:
         """The ladder's; in the motion rung there is nothing to fit."""
         self._bitrate_bps, self._size, self._any_rung, self._trial = bitrate_bps, picture_size, rung is None, trial
         self._own_still = config.still_quality != DEFAULT_QUALITY
+        self._hybrid = config_for_rate(bitrate_bps, config, picture_size, Rung.HYBRID)
         self._last = self.config.base
         self._start_s: float | None = None
         self._crop: Crop | None = None
@@ -94,6 +95,9 @@ class RateFitter:
         most = 1 + _OVER * (end_s - frames[0][0]) * self._bitrate_bps / 8 / allowed
         segment = Segment(frames, self._moved(frames, choice), choice, allowed, most, self._size)
         found = segment.fit(self.config, self._last)
+        if self._any_rung and found.config.rung is Rung.VIDEO and found.share > segment.most:
+            restored = replace(segment, moved=segment.moved or [choice.at(0) if choice else frames[0][1].picture])
+            found = min(found, restored.fit(self._hybrid), key=lambda fitted: fitted.share)
         if trial is not None:
             found = self._better(found, segment, trial)
             self.config = found.config
@@ -122,7 +126,9 @@ class RateFitter:
     def _finer_keyframes(self, found: Fitted) -> Iterator[EncoderConfig]:
         if found.config.rung is Rung.HYBRID and found.keyframes < _LITTLE and not self._own_still:
             finer = [quality for quality in _STILLS if quality > found.config.still_quality]
-            yield from (replace(found.config, still_quality=quality) for quality in finer[-1:])
+            for quality in finer[-1:]:  # as much longer as they are, they come as much more rarely
+                interval_s = found.config.min_keyframe_interval_s * quality / max(found.config.still_quality, 10)
+                yield replace(found.config, still_quality=quality, min_keyframe_interval_s=min(3600.0, interval_s))
 
     def _coarser_keyframes(self, found: Fitted) -> Iterator[EncoderConfig]:
         if found.config.rung is Rung.HYBRID and found.keyframes > _MUCH and not self._own_still:

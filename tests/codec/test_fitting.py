@@ -128,6 +128,28 @@ def test_what_is_shown_better_is_chosen_and_kept() -> None:
             assert (chosen.rung, chosen.base.fps) == (rung, fps)
 
 
+def test_a_later_segment_that_the_video_rung_cannot_pay_is_restored_with_a_keyframe() -> None:
+    """Regression: the video rung was kept, whatever it took."""
+    random, whole = np.random.default_rng(1), Crop(0, 0, SIZE)
+    frames = [(n / 5, cut(20, whole)) for n in range(100)]
+    noise = [random.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8) for _ in frames]
+    later = [(20 + n / 5, CroppedPicture(picture, whole, (SIZE, SIZE), True, 0.0)) for n, picture in enumerate(noise)]
+    for rung, then in ((None, Rung.HYBRID), (Rung.VIDEO, Rung.VIDEO)):
+        fitter = RateFitter(2800, CONFIG, SIZE, rung, lambda _, config: all_as(config.rung is Rung.VIDEO))
+        assert fitter.fit(frames, 20.0, 0).rung is Rung.VIDEO
+        assert fitter.fit(later, 40.0, 11_000).rung is then
+
+
+def test_finer_keyframes_come_more_rarely() -> None:
+    """Regression: those that quality asks for took up to 22 % of the rate instead of 15."""
+    frames = [(n / 5, cut(20, Crop(0, 0, SIZE))) for n in range(60)]
+    plain = RateFitter(9000, CONFIG, SIZE, Rung.HYBRID).config
+    trial: fitting.Trial = lambda _, config: all_as(config.still_quality)  # noqa: E731
+    finer = RateFitter(9000, CONFIG, SIZE, Rung.HYBRID, trial).fit(frames, 12.0, 0)
+    assert (plain.still_quality, finer.still_quality) == (40, 45)
+    assert finer.min_keyframe_interval_s == pytest.approx(plain.min_keyframe_interval_s * 45 / 40)
+
+
 def test_a_rung_or_a_keyframe_quality_that_was_asked_for_is_kept() -> None:
     tried: list[EncoderConfig] = []
 

@@ -34,7 +34,7 @@ def test_the_search_ends_with_the_best_that_it_saw_whatever_it_measures(
         return sizes.get(round(2 * quality), otherwise)
 
     fit, tried = search(lambda config: size_of(config.quality), target, start / 2)
-    assert 1 <= len(tried) <= 5
+    assert 1 <= len(tried) <= 8
     assert len(set(tried)) == len(tried)
     assert all(0 <= quality <= 100 and 2 * quality == round(2 * quality) for quality in tried)
     assert fit.size_bytes == size_of(fit.base.quality)
@@ -50,6 +50,16 @@ def test_a_smooth_growth_is_met_to_a_few_per_cent(floor: float, growth: float, w
     target = floor * np.exp(growth * wanted)
     fit, _ = search(measure, target, start)
     assert fit.size_bytes == pytest.approx(target, rel=0.05)
+
+
+@pytest.mark.parametrize("target", [60, 100, 300, 1000])
+@pytest.mark.parametrize("start", [0, 20, 60, 100])
+def test_a_growth_that_bends_is_met_too(target: float, start: float) -> None:
+    """Regression: noise after a minute that had quality 100 took 48 % more than its share. Bytes of a picture of it."""
+    qualities = [0, 5, 10, 15, 20, 30, 40, 60, 80, 100]
+    logs = np.log([30, 52, 90, 193, 323, 711, 1076, 1968, 2851, 3879])
+    fit, _ = search(lambda config: round(100 * np.exp(np.interp(config.quality, qualities, logs))), 100 * target, start)
+    assert fit.size_bytes == pytest.approx(100 * target, rel=0.08)
 
 
 def test_targets_out_of_reach_end_at_the_ends() -> None:
