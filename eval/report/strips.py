@@ -138,7 +138,7 @@ class _Coded:
         """What was sent, at which rate."""
         name = self.point.label
         if self.point.codec == "talkcodec":
-            name = f"talkcodec, {'by the ladder' if self.point['rung'] == 'auto' else self.point['rung'] + ' rung'}"
+            name = f"talkcodec, {'rung auto' if self.point['rung'] == 'auto' else self.point['rung'] + ' rung'}"
         return f"{name}: {kbps(self.bps)} kbit/s, {self.psnr_db:.1f} dB"
 
 

@@ -1,7 +1,7 @@
 """Encoder and Decoder: pictures to access units and back, without any input or output of their own.
 
     motion rung          picture -> motion, quantised               -> the reference picture moved
-    hybrid, video rung   picture -> a coded base picture, now and then -> restored with the reference, or as it is
+    hybrid, video rung   picture -> a coded base picture, now and then -> restored with the reference, or by itself
 
 The layers of an access unit are those of docs/bitstream.md: keyframe (section 7), motion (6), base (6b). Both ends
 agree on what was decoded; on what is made of it and shown they need not.

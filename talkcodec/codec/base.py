@@ -1,4 +1,4 @@
-"""The base layer: small coded pictures, one after another, for restoration or as they are."""
+"""The base layer: small coded pictures, one after another, for restoration, or to be shown by themselves."""
 
 from dataclasses import dataclass
 

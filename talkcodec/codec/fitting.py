@@ -99,8 +99,9 @@ class RateFitter:
             restored = replace(segment, moved=segment.moved or [choice.at(0) if choice else frames[0][1].picture])
             found = min(found, restored.fit(self._hybrid), key=lambda fitted: fitted.share)
         if trial is not None:
-            found = self._better(found, segment, trial)
-            self.config = found.config
+            better = self._better(found, segment, trial)
+            self.config = self.config if better is found else better.config  # what follows may be easier than this
+            found = better
         self._last = found.config.base
         return found.config
 

@@ -75,10 +75,11 @@ class Segment:
         steps = [config, *cheaper(config, self.size)]
         found: Fitted | None = None
         for step in steps:
-            hopeless = found is not None and found.share * sqrt(_cost(step) / _cost(found.config)) > _HOPELESS
-            if hopeless and step is not steps[-1]:
-                continue
             count, keyframes = len(self._numbers(step.base)), self._keyframe_bytes(step)
+            if found is not None and step is not steps[-1]:
+                base = (found.share - found.keyframes) * sqrt(_cost(step) / _cost(found.config))
+                if base + keyframes / self.allowed > max(_HOPELESS, self.most):
+                    continue
             fixed = _ENVELOPE_BYTES * count + keyframes
             same = start is not None and (start.size, start.fps) == (step.base.size, step.base.fps)
             begin = start if start is not None and same else step.base

@@ -168,7 +168,7 @@ RungOption: TypeAlias = Annotated[
     typer.Option(
         "--rung",
         help="motion: keypoints alone. hybrid: small coded pictures, restored with the keyframe. video: coded "
-        "pictures as they are. auto: by the rate. Without it: auto, or, where no rate is set, motion.",
+        "pictures of full size. auto: by the rate. Without it: auto, or, where no rate is set, motion.",
     ),
 ]
 BitrateOption: TypeAlias = Annotated[
