@@ -15,6 +15,7 @@ __all__ = [
     "config_for_rung",
     "faster",
     "larger",
+    "slower",
 ]
 
 
@@ -127,6 +128,12 @@ def faster(config: EncoderConfig) -> list[EncoderConfig]:
     """The same with the next two higher rates of base pictures."""
     above = [fps for fps in _FPS if fps > config.base.fps]
     return [replace(config, base=replace(config.base, fps=fps)) for fps in above[:2]]
+
+
+def slower(config: EncoderConfig) -> EncoderConfig | None:
+    """The same with the next lower rate of base pictures; None at the lowest."""
+    below = [fps for fps in _FPS if fps < config.base.fps]
+    return replace(config, base=replace(config.base, fps=below[-1])) if below else None
 
 
 def _base_of(step: Step, picture_size: int) -> BaseConfig:
