@@ -6,16 +6,15 @@ __all__ = ["leanest_conventional_kbps"]
 
 PICTURES = (
     # kbit/s that ours takes, coded, with keyframes | kbit/s of theirs on the wire, 50 B of headers a packet
-    (17.1, 35.1),
-    (10.1, 27.8),
-    (6.1, 17.4),
-    (4.1, 13.0),
-    (0.0, 10.9),
+    (17.0, 30.1),
+    (10.0, 21.1),
+    (6.0, 13.2),
+    (0.0, 9.0),
 )
-"""As docs/results.md says, of the run before its own, mean over 11 clips. First four rows: the rate of ours, and by
-how much less (AKD, on the wire) it is than the best of all anchors'. Last row: AV1 at 128 px, CRF 57, 12.5 pictures a
-second, AKD 2.88 px, as the motion rung has (2.89, docs/results-motion.md). A rate between two rows counts as the lower
-one: a call cannot look ahead as a recording does, and is less true at the same rate."""
+"""As docs/results.md says, mean over 11 clips. First three rows: the rate of ours, without a look ahead, and that at
+which the best of all anchors has landmarks as true (AKD, on the wire). Last row: that of AKD 2.88 px, as the motion rung
+has (2.89, docs/results-motion.md) and the hybrid rung at 4 kbit/s (2.87). A rate between two rows counts as the lower
+one."""
 
 
 def leanest_conventional_kbps(coded_kbps: float, voice_kbps: float, frame_ms: int) -> float:
