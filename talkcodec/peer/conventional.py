@@ -12,9 +12,9 @@ PICTURES = (
     (0.0, 9.0),
 )
 """As docs/results.md says, mean over 11 clips. First three rows: the rate of ours, without a look ahead, and that at
-which the best of all anchors has landmarks as true (AKD, on the wire). Last row: that of AKD 2.88 px, as the motion rung
-has (2.89, docs/results-motion.md) and the hybrid rung at 4 kbit/s (2.87). A rate between two rows counts as the lower
-one."""
+which the best of all anchors has landmarks as true (AKD, on the wire). Last row: that of AKD 2.88 px, as the motion
+rung has (2.89, docs/results-motion.md) and the hybrid rung at 4 kbit/s (2.87). A rate between two rows counts as the lower.
+"""
 
 
 def leanest_conventional_kbps(coded_kbps: float, voice_kbps: float, frame_ms: int) -> float:

@@ -150,6 +150,13 @@ def test_finer_keyframes_come_more_rarely() -> None:
     assert finer.min_keyframe_interval_s == pytest.approx(plain.min_keyframe_interval_s * 45 / 40)
 
 
+def test_fewer_and_finer_pictures_may_be_a_little_worse() -> None:
+    frames = [(time, cut(20, Crop(0, 0, SIZE))) for time, _ in film(100)]
+    for loss_db, fps in ((0.2, 8.34), (0.4, 12.5)):
+        trial = partial(lambda loss, _, config: all_as(30 - loss * abs(config.base.fps - 12.5) / 4.16), loss_db)
+        assert fitted(30_000, frames, trial).base.fps == fps
+
+
 def test_a_rung_or_a_keyframe_quality_that_was_asked_for_is_kept() -> None:
     tried: list[EncoderConfig] = []
 

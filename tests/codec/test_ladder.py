@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from talkcodec.codec import BaseConfig, EncoderConfig, Rung
 from talkcodec.codec.choice import keyframe_picture
-from talkcodec.codec.ladder import LADDER, cheaper, config_for_rate, faster, larger
+from talkcodec.codec.ladder import LADDER, cheaper, config_for_rate, faster, larger, slower
 from talkcodec.errors import ConfigError
 from tests.codec.fake_engine import blob_picture
 
@@ -94,3 +94,7 @@ def test_larger_and_faster_steps() -> None:
     assert [(c.rung, c.base.size) for c in without] == [(Rung.VIDEO, 128), (Rung.VIDEO, 256)]
     assert [c.base.fps for c in faster(config)] == [8.34, 12.5]
     assert [c.base.fps for c in faster(video)] == [25]
+    below = slower(video)
+    assert below is not None
+    assert (below.rung, below.base.size, below.base.fps) == (Rung.VIDEO, 256, 8.34)
+    assert slower(replace(video, base=replace(video.base, fps=5))) is None
