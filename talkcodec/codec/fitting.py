@@ -199,4 +199,4 @@ def _surely(differences: FloatArray) -> float:
 
 
 def _at_quality(config: EncoderConfig, quality: float) -> EncoderConfig:
-    return replace(config, base=replace(config.base, quality=max(0.0, round(2 * quality) / 2)))
+    return replace(config, base=replace(config.base, quality=min(100.0, max(0.0, round(2 * quality) / 2))))

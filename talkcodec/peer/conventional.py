@@ -13,7 +13,7 @@ PICTURES = (
 )
 """As docs/results.md says, mean over 11 clips. First three rows: the rate of ours, without a look ahead, and that at
 which the best of all anchors has landmarks as true (AKD, on the wire). Last row: that of AKD 2.88 px, as the motion
-rung has (2.89, docs/results-motion.md) and the hybrid rung at 4 kbit/s (2.87). A rate between two rows counts as the lower.
+rung has (2.89, docs/results-motion.md) and the hybrid rung at 4 kbit/s (2.87). Between two rows the lower one counts.
 """
 
 
