@@ -15,6 +15,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from eval.clips import as_unit
 from eval.metrics.fidelity import psnr_db
 from talkcodec.clock import CLOCK_HZ, ticks
 from talkcodec.codec import Decoder, Encoder, EncoderConfig, Rung
@@ -23,7 +24,7 @@ from talkcodec.codec.timeline import TimedDrive, fill_in
 from talkcodec.convert import crop_frames
 from talkcodec.media import MediaReader
 from talkcodec.runtime import Engine, open_engine
-from talkcodec.types import FloatArray, Picture
+from talkcodec.types import Picture
 
 MOTION_BPS = 2500
 AROUND_FALL_S = (-0.04, 0, 0.04, 0.2, 0.5, 1, 1.5, 2, 3, 5)
@@ -85,12 +86,7 @@ def measure(
 
 def _psnr_db(a: dict[int, Picture], b: dict[int, Picture], instants: list[int], before: int = 0) -> list[float]:
     """Of the pictures of a at these instants, and those of b so many pictures before."""
-    return [psnr_db(unit(a[number]), unit(b[number - before])) for number in instants]
-
-
-def unit(picture: Picture) -> FloatArray:
-    """In [0, 1]."""
-    return np.asarray(picture, np.float32) / np.float32(255)
+    return [psnr_db(as_unit(a[number]), as_unit(b[number - before])) for number in instants]
 
 
 @app.command()

@@ -7,7 +7,7 @@ from math import exp, log, sqrt
 from talkcodec.codec.choice import ReferenceChoice
 from talkcodec.codec.config import EncoderConfig, Rung
 from talkcodec.codec.ladder import cheaper, config_for_rate, faster, larger, slower
-from talkcodec.codec.search import GROWTH_WITH_QUALITY
+from talkcodec.codec.search import GROWTH_WITH_QUALITY, half
 from talkcodec.codec.segment import Fitted, Segment, TimedPicture
 from talkcodec.picture import DEFAULT_QUALITY
 from talkcodec.types import Crop, FloatArray, Picture
@@ -199,4 +199,4 @@ def _surely(differences: FloatArray) -> float:
 
 
 def _at_quality(config: EncoderConfig, quality: float) -> EncoderConfig:
-    return replace(config, base=replace(config.base, quality=min(100.0, max(0.0, round(2 * quality) / 2))))
+    return replace(config, base=replace(config.base, quality=half(quality)))

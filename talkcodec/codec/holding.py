@@ -6,6 +6,7 @@ from math import log
 from talkcodec.codec.base import BaseConfig
 from talkcodec.codec.config import EncoderConfig, Rung
 from talkcodec.codec.ladder import KEYFRAME_SHARE, cheaper, config_for_rate
+from talkcodec.codec.search import GROWTH_WITH_QUALITY, half
 
 __all__ = ["RateHolder"]
 
@@ -20,9 +21,6 @@ _OVER, _FAR_OVER, _UNDER = 1.15, 1.6, 0.75
 
 _FALL = 0.75
 """A rate that falls below this share of what it was is met at once."""
-
-_GROWTH = 0.045
-"""Natural logarithm of the bytes' growth with one step of quality."""
 
 _LARGEST_STEP = 15.0
 
@@ -51,7 +49,8 @@ class RateHolder:
         else:
             base = self._config.base
             if bitrate_bps < _FALL * self._bitrate_bps:  # a narrow network does not wait; `took` finds the rest
-                base = replace(base, quality=_half(base.quality + log(bitrate_bps / self._bitrate_bps) / _GROWTH))
+                step = log(bitrate_bps / self._bitrate_bps) / GROWTH_WITH_QUALITY
+                base = replace(base, quality=half(base.quality + step))
                 self._since_s = float("inf")
             self._config = replace(top, base=base)
         self._top, self._bitrate_bps = top, bitrate_bps
@@ -80,8 +79,8 @@ class RateHolder:
         self._since_s, self._bytes = time_s, 0
         if _UNDER <= ratio <= _OVER:
             return None
-        step = min(_LARGEST_STEP, max(-_LARGEST_STEP, -log(ratio) / _GROWTH))
-        quality = _half(base.quality + step)
+        step = min(_LARGEST_STEP, max(-_LARGEST_STEP, -log(ratio) / GROWTH_WITH_QUALITY))
+        quality = half(base.quality + step)
         changed = replace(base, quality=quality)
         if changed == base and ratio > _OVER:
             lower = [step.base for step in cheaper(self._config, self._size) if _kind(step.base) != _kind(base)]
@@ -96,10 +95,6 @@ class RateHolder:
 
     def _remembered(self, base: BaseConfig) -> BaseConfig:
         return replace(base, quality=self._known.get(_kind(base), base.quality))
-
-
-def _half(quality: float) -> float:
-    return min(100.0, max(0.0, round(2 * quality) / 2))
 
 
 def _kind(base: BaseConfig) -> tuple[int, float]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from talkcodec.codec.base import BaseConfig
 
-__all__ = ["GROWTH_WITH_QUALITY", "Fit", "fit_quality"]
+__all__ = ["GROWTH_WITH_QUALITY", "Fit", "fit_quality", "half"]
 
 
 class Fit(NamedTuple):
@@ -59,4 +59,9 @@ def _next_quality(seen: dict[float, int], target_bytes: float) -> float:
         guess = min(max(guess, max(below) + 0.5), min(above) - 0.5)
         if min(above) - max(below) <= 0.5:
             return nearest
-    return min(100.0, max(0.0, round(2 * guess) / 2))
+    return half(guess)
+
+
+def half(quality: float) -> float:
+    """The nearest quality that there is: halves from 0 to 100."""
+    return min(100.0, max(0.0, round(2 * quality) / 2))

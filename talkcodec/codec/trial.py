@@ -57,16 +57,18 @@ def shown_psnr_db(engine: "Engine", segment: Segment, config: EncoderConfig) -> 
 def _decoded(engine: "Engine", segment: Segment, config: EncoderConfig, wanted: set[int]) -> dict[int, _Decoded]:
     """The base pictures of those numbers; the others are decoded for their sake."""
     size, still, choice = engine.config.picture_size, open_still(config.still), segment.choice
-    decoder, decoded, reference = BaseDecoder(size), dict[int, _Decoded](), None
+    decoder, decoded, reference, start = BaseDecoder(size), dict[int, _Decoded](), None, 0
     for number, unit in segment.coded(config.base).items():
-        cut = segment.frames[number][1]
         if unit.start is not None:
-            picture = keyframe_picture(choice.at(number) if choice else cut.picture, config)
-            data = still.encode(picture, config.still_quality)
-            reference = engine.encode_reference(still.decode(data, size), None)
+            reference, start = None, number
         picture = decoder.decode(unit)
-        if number in wanted:
-            decoded[number] = _Decoded(reference, picture, cut.crop, decoder.quantiser)
+        if number not in wanted:
+            continue
+        if reference is None:
+            shows = keyframe_picture(choice.at(start) if choice else segment.frames[start][1].picture, config)
+            data = still.encode(shows, config.still_quality)
+            reference = engine.encode_reference(still.decode(data, size), None)
+        decoded[number] = _Decoded(reference, picture, segment.frames[number][1].crop, decoder.quantiser)
     return decoded
 
 
