@@ -1,6 +1,8 @@
 """Results: one JSON line a clip, codec and operating point; written as they come, read back to resume and to report."""
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -62,15 +64,17 @@ def append_row(path: Path, row: Row) -> None:
 
 
 def load_rows(paths: Iterable[Path]) -> list[Row]:
-    """Rows of result files; of several with one clip and point the last one counts. A cut last line is left out.
+    """Rows of result files, which a name in .gz says are compressed; of several with one clip and point the last one
+    counts. A cut last line is left out.
 
     Raises MediaError for a missing file, or one that holds something else.
     """
     rows: dict[tuple[str, str], Row] = {}
     for path in paths:
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
+            data = path.read_bytes()
+            lines = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8").splitlines()
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise MediaError(f"{path}: cannot be read: {error}") from error
         for number, line in enumerate(lines, start=1):
             try:

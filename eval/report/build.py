@@ -18,6 +18,7 @@ from eval.report.tables import (
     Table,
     bd_rate_table,
     break_even_table,
+    clip_bd_rate_table,
     clip_table,
     points_table,
     research_table,
@@ -104,7 +105,7 @@ def _tables(rows: list[Row], means: list[Mean], subject: Mean | None) -> list[Ta
         for rate in _RATES:
             tables.append(break_even_table(means, subject, rate))
         for rate in _RATES:
-            tables.append(bd_rate_table(means, subject.curve, rate))
+            tables += [bd_rate_table(means, subject.curve, rate), clip_bd_rate_table(rows, subject.curve, rate)]
     if subject is not None:
         for rate, name in _RATES.items():
             tables.append(rates_beside_best_table(means, subject.curve, rate, name))

@@ -17,6 +17,9 @@ __all__ = ["SEGMENT_S", "RateFitter", "Trial"]
 SEGMENT_S = 60.0
 """So much is held in memory and searched at once: 300 MB at 25 pictures a second."""
 
+_TRIED_S = 20.0
+"""So much of the first segment is coded in one way after another."""
+
 _END_BYTES = 60
 """Index and trailer."""
 
@@ -28,9 +31,15 @@ _GAIN_DB, _GAIN_FOR_KEYFRAMES_DB = 0.05, 0.3
 """What is not better by so much is not taken; the latter where keyframes are coarser or none, since dB say little of
 how sharp they make a face: 0.1 dB by a keyframe of quality 20 instead of 25 cost 8 % more AED."""
 
-_LOSS_FOR_FINER_DB = 0.3
-"""So much worse fewer pictures a second of the video rung may be: each is finer, and whose face it is shows in that. At
-25 kbit/s 8.3 a second instead of 12.5 gave four clips -0.5 to +0.4 dB, and 14 to 24 % less AED."""
+_LOSS_FOR_FINER_DB = {Rung.VIDEO: 0.3, Rung.HYBRID: 0.1}
+"""So much worse fewer pictures a second may be: each is finer, and whose face it is shows in that. In the video rung
+8.3 a second instead of 12.5 gave four clips at 25 kbit/s -0.5 to +0.4 dB, and 14 to 24 % less AED; in the hybrid rung
+what lost 0.3 dB had 6 to 9 % more AKD and no less AED, what lost nothing 9 and 10 % less AED."""
+
+_LOSS_FOR_FACE_DB = 2.0
+"""So much worse pictures with a keyframe may be than those of a video rung that is poor, whose bits go to whatever is
+large and moves: cvt-l645x52fr4a_01 (a street behind him) has 1.4 dB less with it at 25 kbit/s, a clean face, 19 % less
+AKD and 36 % less AED."""
 
 _MUCH, _LITTLE = 0.2, 0.12
 """Shares of the bytes: of keyframes that take more a lower quality is tried, of those that take less a higher one."""
@@ -49,7 +58,7 @@ _SLOWEST = 5.0
 """Pictures a second at which the video rung may fit."""
 
 _POOR = 5.0
-"""Quality below which smaller and fewer base pictures are tried."""
+"""Quality below which smaller base pictures are tried, and instead of those of the video rung the hybrid rung's."""
 
 _BELOW = 5.0
 """As much below 0 the quality may be expected to be for a higher frame rate to be tried."""
@@ -98,16 +107,26 @@ class RateFitter:
         allowed = max(1.0, (end_s - self._start_s) * self._bitrate_bps / 8 - spent_bytes - overhead)
         most = 1 + _OVER * (end_s - frames[0][0]) * self._bitrate_bps / 8 / allowed
         segment = Segment(frames, self._moved(frames, choice), choice, allowed, most, self._size)
-        found = segment.fit(self.config, self._last)
-        if self._any_rung and found.config.rung is Rung.VIDEO and found.share > segment.most:
-            restored = replace(segment, moved=segment.moved or [choice.at(0) if choice else frames[0][1].picture])
-            found = min(found, restored.fit(self._hybrid), key=lambda fitted: fitted.share)
+        found: Fitted | None = None
         if trial is not None:
-            better = self._better(found, segment, trial)
-            self.config = self.config if better is found else better.config  # what follows may be easier than this
-            found = better
+            part = segment.beginning(_TRIED_S)
+            first = self._fitted(part)
+            better = self._better(first, part, trial)
+            if better is not first:  # else the ladder's stays: what follows may be easier
+                self.config, self._last = better.config, better.config.base
+            found = better if part is segment else None
+        found = found or self._fitted(segment)
         self._last = found.config.base
         return found.config
+
+    def _fitted(self, segment: Segment) -> Fitted:
+        """At the configuration that is kept to, or below it."""
+        found = segment.fit(self.config, self._last)
+        if self._any_rung and found.config.rung is Rung.VIDEO and found.share > segment.most:
+            first, choice = segment.frames[0][1].picture, segment.choice
+            restored = replace(segment, moved=segment.moved or [choice.at(0) if choice else first])
+            found = min(found, restored.fit(self._hybrid), key=lambda fitted: fitted.share)
+        return found
 
     def _better(self, found: Fitted, segment: Segment, trial: Trial) -> Fitted:
         """What shows the segment best of what can be reached in steps that each show it better."""
@@ -115,10 +134,11 @@ class RateFitter:
         seen = [found.config]
         for step in (
             self._finer_keyframes, self._coarser_keyframes, self._without_keyframes, self._smaller, self._larger,
-            self._faster, self._slower,
+            self._restored, self._faster, self._slower,
         ):  # fmt: skip
             for config in step(found):
-                tried, missed = segment.fit(config), found.share > 1 + 2 * (segment.most - 1)
+                missed = found.share > 1 + 2 * (segment.most - 1)
+                tried = segment.fit(config, fall=step not in (self._faster, self._slower))
                 if tried.config in seen or tried.share > (found.share if missed else segment.most):
                     continue
                 seen.append(tried.config)
@@ -160,6 +180,10 @@ class RateFitter:
             if least < _LIKELY:
                 yield _at_quality(config, base.quality - log(growth) / GROWTH_WITH_QUALITY)
 
+    def _restored(self, found: Fitted) -> Iterator[EncoderConfig]:
+        if self._any_rung and found.config.rung is Rung.VIDEO and found.config.base.quality < _POOR:
+            yield from filter(None, (self._hybrid, slower(self._hybrid)))
+
     def _faster(self, found: Fitted) -> Iterator[EncoderConfig]:
         base = found.config.base
         for config in faster(found.config):
@@ -169,7 +193,7 @@ class RateFitter:
 
     def _slower(self, found: Fitted) -> Iterator[EncoderConfig]:
         config = slower(found.config)
-        if found.config.rung is Rung.VIDEO and config is not None:
+        if config is not None:
             saved = _GROWTH_WITH_FPS * log(found.config.base.fps / config.base.fps) / GROWTH_WITH_QUALITY
             yield _at_quality(config, config.base.quality + saved)
 
@@ -185,10 +209,12 @@ class RateFitter:
 
 def _gain_db(config: EncoderConfig, other: EncoderConfig) -> float:
     """By how much the other must be better."""
-    if other.still_quality > config.still_quality:
+    if other.still_quality > config.still_quality and other.rung is config.rung:
         return 0.0
     if other.base.size == config.base.size and other.base.fps < config.base.fps:
-        return -_LOSS_FOR_FINER_DB
+        return -_LOSS_FOR_FINER_DB[config.rung]
+    if config.rung is Rung.VIDEO and other.rung is Rung.HYBRID and config.base.quality < _POOR:
+        return -_LOSS_FOR_FACE_DB
     loses = other.still_quality < config.still_quality or (other.rung is Rung.VIDEO and config.rung is not Rung.VIDEO)
     return _GAIN_FOR_KEYFRAMES_DB if loses else _GAIN_DB
 

@@ -59,6 +59,7 @@ class Segment:
     them and where the crop moves; choice: what chose that, None for the frames themselves.
 
     allowed: bytes that it may have; most: times those, what it may take in the end. size: of the model's pictures.
+    part: of the keyframes' bytes, so much counts: in the beginning of a segment they are there for all of it.
     """
 
     frames: Sequence[TimedPicture]
@@ -67,12 +68,22 @@ class Segment:
     allowed: float
     most: float
     size: int
+    part: float = 1.0
     _coded: dict[BaseConfig, Coded] = field(default_factory=dict)
 
-    def fit(self, config: EncoderConfig, start: BaseConfig | None = None) -> Fitted:
+    def beginning(self, seconds: float) -> "Segment":
+        """So much of it, at the same rate; itself where it is no longer than that."""
+        start_s = self.frames[0][0]
+        count = sum(time_s - start_s < seconds for time_s, _ in self.frames)
+        if count == len(self.frames):
+            return self
+        part = count / len(self.frames)
+        return replace(self, frames=self.frames[:count], allowed=part * self.allowed, part=part, _coded={})
+
+    def fit(self, config: EncoderConfig, start: BaseConfig | None = None, fall: bool = True) -> Fitted:
         """The quality for it, at a cheaper step where quality 0 takes too much. start: where the search begins, where
-        sizes and frame rates are the same."""
-        steps = [config, *cheaper(config, self.size)]
+        sizes and frame rates are the same. fall: else no cheaper step is looked at."""
+        steps = [config, *(cheaper(config, self.size) if fall else ())]
         found: Fitted | None = None
         for step in steps:
             count, keyframes = len(self._numbers(step.base)), self._keyframe_bytes(step)
@@ -115,7 +126,7 @@ class Segment:
         still = open_still(config.still)
         tried = self.moved[:: -(-len(self.moved) // _KEYFRAMES) or 1]
         sizes = [len(still.encode(keyframe_picture(picture, config), config.still_quality)) + 40 for picture in tried]
-        return len(self.moved) * sum(sizes) / max(1, len(sizes))
+        return self.part * len(self.moved) * sum(sizes) / max(1, len(sizes))
 
 
 def _code(pictures: Iterable[tuple[int, CroppedPicture]], base: BaseConfig) -> Coded:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["shown_psnr_db"]
 
-_INSTANTS = 20
+_INSTANTS = 32
 """So many are made and compared."""
 
 _GOLDEN = 0.618

@@ -157,6 +157,41 @@ def test_fewer_and_finer_pictures_may_be_a_little_worse() -> None:
         assert fitted(30_000, frames, trial).base.fps == fps
 
 
+def test_a_poor_video_rung_gives_way_to_the_keyframe_that_keeps_the_face() -> None:
+    """Not one that has bits enough, and not where much would be lost."""
+    random, whole = np.random.default_rng(1), Crop(0, 0, SIZE)
+    noise = [random.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8) for _ in range(100)]
+    hard = [(n / 25, CroppedPicture(picture, whole, (SIZE, SIZE), True, 0.0)) for n, picture in enumerate(noise)]
+    for kbps, loss_db, rung in ((26, 1.5, Rung.HYBRID), (26, 2.5, Rung.VIDEO), (55, 1.5, Rung.VIDEO)):
+        trial = partial(lambda loss, _, config: all_as(30 - loss * (config.rung is Rung.HYBRID)), loss_db)
+        assert fitted(1000 * kbps, hard, trial).rung is rung
+
+
+def test_the_beginning_says_how_the_whole_segment_is_coded() -> None:
+    """At the quality that the whole of it affords, with keyframes that count as they do there."""
+    frames = [(n / 5, cut(20 + 8 * (n % 20 < 10 if n < 100 else 0), Crop(0, 0, SIZE))) for n in range(200)]
+    seen: list[int] = []
+
+    def trial(segment: Segment, config: EncoderConfig) -> FloatArray:
+        seen.append(len(segment.frames))
+        return all_as(-abs(config.base.fps - 12.5))
+
+    whole = replace(segment_of(frames), allowed=10_000)
+    part = whole.beginning(20.0)
+    assert (part.frames, part.allowed, part.part) == (frames[:100], 5000, 0.5)
+    config = RateFitter(6000, CONFIG, SIZE).config
+    assert part.fit(config).keyframes == pytest.approx(whole.fit(config).keyframes)
+    assert part.beginning(20.0) is part
+    chosen = RateFitter(6000, CONFIG, SIZE, Rung.HYBRID, trial).fit(frames, 40.0, 0)
+    assert set(seen) == {100}
+    assert chosen.base == whole_quality(frames, chosen, 6000 * 40 / 8)
+
+
+def whole_quality(frames: list[TimedPicture], config: EncoderConfig, allowed: float) -> BaseConfig:
+    """The base pictures as they are fitted to all frames, from that configuration on."""
+    return replace(segment_of(frames), allowed=allowed).fit(config).config.base
+
+
 def test_a_rung_or_a_keyframe_quality_that_was_asked_for_is_kept() -> None:
     tried: list[EncoderConfig] = []
 

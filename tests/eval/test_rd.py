@@ -1,5 +1,6 @@
 """Measuring: rows are complete, failures are rows, an interrupted run goes on where it stopped."""
 
+import gzip
 import json
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from eval.points import make_point, parse_points
 from eval.rd import Job, RunConfig, measure, pending_jobs, run
 from eval.rows import append_row, load_rows
 from eval.subject import code_talkcodec, restoration_sha256
-from talkcodec.errors import UsageError
+from talkcodec.errors import MediaError, UsageError
 from talkcodec.model.files import read_label
 
 BLIND = RunConfig(size=64, landmarks="none", identity="none")
@@ -41,6 +42,16 @@ def test_every_job_gives_a_row_and_failures_say_why(clips, tmp_path):
     assert "one frame" in reasons["single"]
     assert "not square" in reasons["wide"]
     assert sorted(row.identity for row in load_rows([results])) == sorted(row.identity for row in rows)
+
+
+def test_rows_may_be_compressed(video, tmp_path):
+    results, packed = tmp_path / "results.jsonl", tmp_path / "results.jsonl.gz"
+    list(run(pending_jobs([video], POINTS[:2], results), BLIND, results))
+    packed.write_bytes(gzip.compress(results.read_bytes()))
+    assert load_rows([packed]) == load_rows([results])
+    packed.write_bytes(packed.read_bytes()[:-20])
+    with pytest.raises(MediaError, match="cannot be read"):
+        load_rows([packed])
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(video, tmp_path):

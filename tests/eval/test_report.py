@@ -54,6 +54,9 @@ def test_the_page_says_what_was_measured_and_fetches_nothing(rows, tmp_path):
     assert "![Rate and quality, all that is coded, envelopes too](figures/rd-message.png)" in markdown
     assert re.search(r"\| x265 \| -50 % \|", markdown)  # talkcodec needs half of x265's rate, by construction
     assert re.search(r"\| x265 \| 16\.0 \(2\.0x\) \|", markdown)  # so that x265 breaks even at twice 8 kbit/s
+    by_clip = markdown[markdown.index("## BD-rate clip by clip") :]  # so on every clip as well
+    assert re.search(r"\| median \| -50 % \|", by_clip)
+    assert re.search(r"\| dearer than the best of all \| 0 of 3 \|", by_clip)
     assert "| X2Face | published | 0.078 |" in markdown
 
 
