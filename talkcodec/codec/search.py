@@ -17,13 +17,13 @@ class Fit(NamedTuple):
     size_bytes: int
 
 
-def fit_quality(
-    config: BaseConfig,
-    target_bytes: float,
-    measure: Callable[[BaseConfig], int],
-    tolerance: float = 0.03,
-    passes: int = 8,
-) -> Fit:
+_TOLERANCE = 0.03
+"""So close to the target the search ends; a step of quality is 2 to 3 % of the bytes."""
+
+_PASSES = 8
+
+
+def fit_quality(config: BaseConfig, target_bytes: float, measure: Callable[[BaseConfig], int]) -> Fit:
     """The quality, in halves, with which pictures come closest to a number of bytes. measure: their bytes.
 
     Bytes grow about exponentially with the quality, which guides the search: two or three passes as a rule,
@@ -31,11 +31,11 @@ def fit_quality(
     """
     seen: dict[float, int] = {}
     quality = config.quality
-    for _ in range(passes):
+    for _ in range(_PASSES):
         if quality in seen:
             break
         seen[quality] = measure(replace(config, quality=quality))
-        if abs(seen[quality] / target_bytes - 1) <= tolerance:
+        if abs(seen[quality] / target_bytes - 1) <= _TOLERANCE:
             break
         quality = _next_quality(seen, target_bytes)
     best = min(seen, key=lambda q: abs(log(seen[q] / target_bytes)))
