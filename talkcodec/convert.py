@@ -106,9 +106,9 @@ def encode_video(
     """Encode a video file to a recording.
 
     bitrate_bps: of all but the sound; the ladder, or `rung`, then says how it is coded. In the hybrid and the video
-    rung each minute is coded several times until it fits, and the first in several ways, of which the one is kept that
-    shows it best (`codec.fitting`). Without, `config` says it all, but for the base pictures' size when a `rung` is
-    given.
+    rung each minute is coded several times until it fits, and the beginning in several ways, of which the one is kept
+    that shows it best (`codec.fitting`). Without, `config` says it all, but for the base pictures' size when a `rung`
+    is given.
     crop: follow the face; else the middle square of each frame is coded. audio_bps: of the Opus track, 0 for none.
     audio_track: which sound track of the video, 1 for the first; None for its default one.
     Raises MediaError for a video that cannot be read: what was good before the damage is kept in `out`.

@@ -1,5 +1,6 @@
 """`encode --bitrate` and `--rung`: the rate is met, as many frames come out as went in, and the file can be entered."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from eval.clips import Clip, looped, read_clip
+from talkcodec import convert
 from talkcodec.bitstream import CodedUnit, Layer, RecordingReader, parse_base
+from talkcodec.codec import fitting
 from talkcodec.media import MediaReader, MediaWriter
 from talkcodec.sample import sample_path
 from tests.cli.test_commands import fails, run
@@ -96,6 +99,33 @@ def test_a_rate_is_met_by_a_small_model(rung: str, kbps: float, sample: Path, tm
     assert rung_in(said) == rung_of(out)
     assert rung in ("auto", rung_of(out))
     assert rate_of(out, SECONDS) == pytest.approx(kbps, rel=TOLERANCE)
+
+
+def test_a_rate_is_met_over_segments_of_which_the_first_ones_beginning_is_tried(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each, not only in all of them, since what follows is fitted anew."""
+    monkeypatch.setattr(convert, "SEGMENT_S", 4.0)
+    monkeypatch.setattr(fitting, "_TRIED_S", 2.0)
+    out = tmp_path / "out.tkc"
+    code, said, errors = run(
+        "encode", sample, out, "--bitrate", 8, "--rung", "hybrid", "--model", MODEL, "--audio-kbps", 0, "--no-crop",
+        "--refresh-l1", 1,
+    )  # fmt: skip
+    assert code == 0, errors
+    assert f"{SECONDS * 25} frames" in said
+    assert rate_of(out, SECONDS) == pytest.approx(8, rel=TOLERANCE)
+    units = units_in(out)
+    times = [unit.timestamp for unit in units]
+    assert times == sorted(set(times))
+    assert times[-1] == (SECONDS * 25 - 1) * 3600
+    for first, last in pairwise((0, 4, 8, 12)):
+        pieces = [unit for unit in units if first <= unit.timestamp / 90_000 < last]
+        size_bytes = sum(len(unit.payload) + len(unit.keyframe or b"") + 6 for unit in pieces)
+        assert 8e-3 * size_bytes / (last - first) == pytest.approx(8, rel=0.2)
+    assert run("decode", out, tmp_path / "out.mp4")[0] == 0
+    with MediaReader(tmp_path / "out.mp4") as shown:
+        assert sum(1 for _ in shown) == SECONDS * 25
 
 
 @pytest.fixture(scope="module")
