@@ -85,8 +85,9 @@ class Engine:
         return self._backend.description
 
     def prepare(self) -> None:
-        """Open what restores base pictures, before one comes: else the first one takes as long as five."""
+        """Open what restores base pictures, of either rung, before one comes: else the first takes as long as five."""
         self._restorer()
+        self._whole()
 
     def detect(self, picture: Picture) -> Motion:
         """Keypoints, and Jacobians of a first-order model, of a picture (S, S, 3) uint8 RGB."""
