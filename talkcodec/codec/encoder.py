@@ -1,7 +1,7 @@
 """Picture to access unit: detect, quantise, and a new reference picture when RefreshPolicy finds it due."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,8 +195,7 @@ class Encoder:
         assert self._current is not None
         changed = self._holder.took(len(base.data), self._time_s)
         if changed is not None:
-            self._base.change(changed)
-            self.config = replace(self.config, base=changed)
+            self.change(changed)
         return AccessUnit(timestamp, self._current.number, keyframe=keyframe, base=base)
 
     def _faded(self, picture: Picture, shown: Picture, crop: Crop, new_face: bool) -> bool:

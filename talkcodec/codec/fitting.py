@@ -84,7 +84,7 @@ class RateFitter:
         trial: Trial | None = None,
     ) -> None:
         """rung: None for any; trial: None to keep to the ladder. Raises ConfigError for a rate below 1 kbit/s."""
-        self.config = config_for_rate(bitrate_bps, config, picture_size, rung)
+        self.config = config_for_rate(bitrate_bps, config, picture_size, rung, ahead=trial is not None)
         """The ladder's; in the motion rung there is nothing to fit."""
         self._bitrate_bps, self._size, self._any_rung, self._trial = bitrate_bps, picture_size, rung is None, trial
         self._own_still = config.still_quality != DEFAULT_QUALITY

@@ -24,6 +24,9 @@ _FALL = 0.75
 
 _LARGEST_STEP = 15.0
 
+_DEARER = 1.3
+"""Where the video rung did not fit, it is tried again at a rate so many times higher."""
+
 
 class RateHolder:
     """Keeps base pictures to a rate by their quality, and by a lower step of the ladder where quality 0 takes too much.
@@ -36,12 +39,16 @@ class RateHolder:
         self._asked, self._size = config, picture_size
         self._bitrate_bps: float | None = None
         self._known: dict[tuple[int, float], float] = {}
+        self._any_rung, self._no_video_below_bps = False, 0.0
         self._top = self._config = config
         self._bytes, self._since_s = 0, float("inf")  # counted since then
 
     def aim(self, bitrate_bps: float, rung: Rung | None) -> EncoderConfig:
         """The configuration for a rate, in this rung, None for the ladder's. Raises ConfigError below 1 kbit/s."""
         top = config_for_rate(bitrate_bps, self._asked, self._size, rung)
+        self._any_rung = rung is None
+        if self._any_rung and top.rung is Rung.VIDEO and bitrate_bps < self._no_video_below_bps:
+            top = config_for_rate(bitrate_bps, self._asked, self._size, Rung.HYBRID)
         same = (top.rung, _kind(top.base)) == (self._top.rung, _kind(self._top.base))
         if not same or self._bitrate_bps is None:
             self._config = replace(top, base=self._remembered(top.base))
@@ -56,8 +63,9 @@ class RateHolder:
         self._top, self._bitrate_bps = top, bitrate_bps
         return self._config
 
-    def took(self, size_bytes: int, time_s: float) -> BaseConfig | None:
-        """A base picture took so many bytes; how the next are to be coded, None when as before.
+    def took(self, size_bytes: int, time_s: float) -> EncoderConfig | None:
+        """A base picture took so many bytes; how the next are to be coded, None when as before. Where the video rung
+        takes too much at its slowest and coarsest, that is the hybrid rung, if the ladder chose.
 
         Fresh starts that the other end asks for count, so that a network that loses much is not sent more than others;
         those that a change brings do not.
@@ -84,6 +92,9 @@ class RateHolder:
         changed = replace(base, quality=quality)
         if changed == base and ratio > _OVER:
             lower = [step.base for step in cheaper(self._config, self._size) if _kind(step.base) != _kind(base)]
+            if not lower and self._any_rung and self._config.rung is Rung.VIDEO:
+                self._no_video_below_bps = _DEARER * self._bitrate_bps
+                return self.aim(self._bitrate_bps, None)
             changed = self._remembered(lower[0]) if lower else base
         elif ratio < _UNDER and _kind(base) != _kind(self._top.base) and quality > self._top.base.quality:
             changed = self._remembered(self._top.base)
@@ -91,7 +102,7 @@ class RateHolder:
         if changed == base:
             return None
         self._config, self._since_s = replace(self._config, base=changed), float("inf")
-        return changed
+        return self._config
 
     def _remembered(self, base: BaseConfig) -> BaseConfig:
         return replace(base, quality=self._known.get(_kind(base), base.quality))

@@ -21,7 +21,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step, good from `bitrate_bps` upwards. quality: where the search for the rate begins."""
+    """One step, good from `bitrate_bps` upwards. quality: where the search for the rate begins. blind: only where
+    nobody looks ahead, as in a call: there a keyframe shows the first picture, not the one most like all others."""
 
     bitrate_bps: int
     rung: Rung
@@ -29,6 +30,7 @@ class Step:
     fps: float
     quality: float
     still_quality: int
+    blind: bool = False
 
 
 LADDER = (
@@ -37,6 +39,7 @@ LADDER = (
     Step(5_000, Rung.HYBRID, 128, 8.34, 5, 30),
     Step(8_500, Rung.HYBRID, 128, 8.34, 22, 40),
     Step(13_000, Rung.HYBRID, 128, 12.5, 25, 50),
+    Step(14_000, Rung.VIDEO, 256, 8.34, 12, 25, blind=True),
     Step(22_000, Rung.VIDEO, 256, 12.5, 20, 25),
     Step(70_000, Rung.VIDEO, 256, 25, 20, 25),
 )
@@ -58,16 +61,17 @@ of 64 px about a quarter of that."""
 
 
 def config_for_rate(
-    bitrate_bps: float, config: EncoderConfig, picture_size: int, rung: Rung | None = None
+    bitrate_bps: float, config: EncoderConfig, picture_size: int, rung: Rung | None = None, ahead: bool = False
 ) -> EncoderConfig:
-    """The configuration for a rate, all of the stream included; rung: None lets the ladder choose.
+    """The configuration for a rate, all of the stream included; rung: None lets the ladder choose. ahead: whether what
+    comes is known.
 
     Sizes are those of pictures of 256 px, and scale with picture_size. A quality of keyframes other than the default is
     kept. Raises ConfigError for a rate below 1 kbit/s.
     """
     if bitrate_bps < 1000:
         raise ConfigError(f"bitrate is {bitrate_bps:.0f} bit/s, expected at least 1000")
-    steps = [step for step in LADDER if rung is None or step.rung is rung]
+    steps = [step for step in LADDER if (rung is None or step.rung is rung) and not (ahead and step.blind)]
     step = [step for step in steps if step.bitrate_bps <= bitrate_bps or step is steps[0]][-1]
     quality = step.still_quality if config.still_quality == DEFAULT_QUALITY else config.still_quality
     keyframe_bytes = _BYTES_PER_QUALITY * max(quality, 10) * picture_size / 256

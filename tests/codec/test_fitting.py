@@ -75,8 +75,8 @@ def test_moved_crops_count_with_the_fresh_starts_that_they_bring() -> None:
 
 def test_a_rate_below_the_floor_steps_down_and_ends_at_the_cheapest() -> None:
     frames = film(100)
-    rich = fitted(14_000, frames)
-    poor = RateFitter(14_000, CONFIG, SIZE).fit(frames, 4.0, spent_bytes=7000)
+    rich = fitted(13_500, frames)
+    poor = RateFitter(13_500, CONFIG, SIZE).fit(frames, 4.0, spent_bytes=7000)
     assert (rich.base.size, rich.base.fps, rich.still_quality) == (32, 12.5, 50)
     cheapest = cheaper(rich, SIZE)[-1]
     assert (poor.base.size, poor.base.fps) == (cheapest.base.size, cheapest.base.fps)

@@ -18,7 +18,7 @@ def run(holder: RateHolder, seconds: float, bytes_at: dict[float, float], start_
     for number in range(round(seconds * FPS)):
         changed = holder.took(round(20 * np.exp(0.045 * quality)), start_s + number / FPS)
         if changed is not None:
-            quality = bytes_at["quality"] = changed.quality
+            quality = bytes_at["quality"] = changed.base.quality
             yield quality
 
 
@@ -56,9 +56,29 @@ def test_a_rate_that_falls_is_met_with_the_next_picture() -> None:
 def test_pictures_that_are_too_long_at_any_quality_become_smaller_or_rarer() -> None:
     holder = RateHolder(EncoderConfig(), 256)
     before = holder.aim(9000, Rung.HYBRID).base
-    found = [changed for n in range(400) if (changed := holder.took(400, n / FPS)) is not None]
+    found = [changed.base for n in range(400) if (changed := holder.took(400, n / FPS)) is not None]
     assert any((base.size, base.fps) != (before.size, before.fps) for base in found)
     assert min(base.size for base in found) >= 16
+
+
+def test_a_video_rung_that_takes_too_much_at_its_slowest_falls_to_the_hybrid_rung_and_stays_there() -> None:
+    """Not one that was asked for; until the rate is much higher."""
+    for rung, then in ((None, Rung.HYBRID), (Rung.VIDEO, Rung.VIDEO)):
+        holder = RateHolder(EncoderConfig(acknowledged=True), 256)
+        before = config = holder.aim(15_000, rung)
+        assert config.rung is Rung.VIDEO
+        seen = []
+        for n in range(800):
+            taken = 2000 if config.rung is Rung.VIDEO else 150
+            if (changed := holder.took(taken, n / FPS)) is not None:
+                config = changed
+                seen.append(config)
+        assert config.rung is then
+        assert {each.rung for each in seen} == {Rung.VIDEO, then}
+        assert min(each.base.fps for each in seen if each.rung is Rung.VIDEO) == 5
+        assert holder.aim(18_000, rung).rung is then
+        assert holder.aim(20_000, rung).rung is Rung.VIDEO
+        assert before.min_keyframe_interval_s < 60
 
 
 def test_a_rate_may_change_at_every_picture_and_both_ends_stay_in_step() -> None:

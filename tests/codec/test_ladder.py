@@ -42,12 +42,16 @@ def test_every_rate_has_a_configuration(bitrate_bps: float, rung: Rung | None, s
 
 
 def test_rates_choose_their_steps() -> None:
-    chosen = [config_for_rate(rate, CONFIG, 256) for rate in (1000, 2800, 5000, 8500, 13_000, 22_000, 70_000, 1e6)]
+    rates = (1000, 2800, 5000, 8500, 13_000, 14_000, 22_000, 70_000, 1e6)
+    chosen = [config_for_rate(rate, CONFIG, 256) for rate in rates]
     assert [(c.rung.value, c.base.size, c.base.fps, c.still_quality) for c in chosen[1:]] == [
         ("hybrid", 96, 6.25, 25), ("hybrid", 128, 8.34, 30), ("hybrid", 128, 8.34, 40), ("hybrid", 128, 12.5, 50),
-        ("video", 256, 12.5, 25), ("video", 256, 25, 25), ("video", 256, 25, 25),
+        ("video", 256, 8.34, 25), ("video", 256, 12.5, 25), ("video", 256, 25, 25), ("video", 256, 25, 25),
     ]  # fmt: skip
     assert chosen[0].rung is Rung.MOTION
+    known = [config_for_rate(rate, CONFIG, 256, ahead=True) for rate in rates]
+    assert [c == k for c, k in zip(chosen, known, strict=True)] == [rate != 14_000 for rate in rates]
+    assert (known[5].rung, config_for_rate(14_000, CONFIG, 256, Rung.HYBRID).rung) == (Rung.HYBRID, Rung.HYBRID)
     with pytest.raises(ConfigError, match="1000"):
         config_for_rate(999, CONFIG, 256)
 
@@ -61,7 +65,7 @@ def test_a_keyframe_quality_that_was_given_is_kept() -> None:
 def test_a_recordings_keyframe_shows_nothing_in_the_video_rung_and_a_calls_does() -> None:
     picture = blob_picture(20, 30)
     video = config_for_rate(30_000, CONFIG, 256)
-    assert keyframe_picture(picture, config_for_rate(14_000, CONFIG, 256)) is picture
+    assert keyframe_picture(picture, config_for_rate(13_000, CONFIG, 256)) is picture
     assert keyframe_picture(picture, replace(video, acknowledged=True)) is picture
     blank = keyframe_picture(picture, video)
     assert blank.shape == picture.shape
@@ -70,7 +74,7 @@ def test_a_recordings_keyframe_shows_nothing_in_the_video_rung_and_a_calls_does(
 
 
 def test_cheaper_steps_of_each_rung() -> None:
-    hybrid = cheaper(config_for_rate(14_000, CONFIG, 256), 256)
+    hybrid = cheaper(config_for_rate(13_000, CONFIG, 256), 256)
     assert [(c.base.size, c.base.fps, c.still_quality) for c in hybrid] == [
         (128, 8.34, 40), (128, 8.34, 30), (128, 8.34, 20), (96, 6.25, 25), (96, 6.25, 20), (96, 6.25, 15),
         (96, 6.25, 10), (80, 5, 10),
