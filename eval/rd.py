@@ -51,8 +51,11 @@ def pending_jobs(
     """Jobs without a finished row in `results`, clip by clip. Rows with an error, of other weights, or without one of
     `instruments` run again.
 
-    Raises UsageError when two clips have the same name: rows would not tell them apart.
+    Raises UsageError when two clips have the same name, since rows would not tell them apart, and where `results` is
+    compressed, since no row can be added there.
     """
+    if results.suffix == ".gz":
+        raise UsageError(f"{results}: unpack it first (gunzip), so that rows can be added")
     if len({clip.stem for clip in clips}) < len(clips):
         raise UsageError("two clips have the same name; results are kept by name")
     weights = {point.key: _weights(point) for point in points if point.codec == "talkcodec"}

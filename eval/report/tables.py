@@ -126,9 +126,9 @@ def clip_bd_rate_table(rows: Sequence[Row], tested: str, rate: str) -> Table:
     names = ("mean", "median", "middle half", "dearest", "dearer than the best of all", "refused")
     cells = [[name, *column] for name, *column in zip(names, *columns, strict=True)]
     note = (
-        "The same, but each clip's curve beside the best of all anchors on that clip, as the test conditions of video "
-        f"coding standards have it ({_rate_name(rate)}). Above, means over clips are compared: there an anchor of "
-        f"constant quality gives hard clips many times the rate of easy ones, `{tested}` all the same."
+        "The same, but each clip's curve beside the best of all anchors on that clip, averaged over the clips that are "
+        f"not refused ({_rate_name(rate)}). Above, means over clips are compared: there an anchor of constant quality "
+        f"gives hard clips many times the rate of easy ones, `{tested}` all the same."
     )
     header = ["over clips", *(METRICS[m][0] for m in COMPARED)]
     return Table(f"BD-rate clip by clip, {_rate_name(rate)}", note, header, cells)

@@ -177,6 +177,8 @@ class Encoder:
         new_face: bool,
         reference: Callable[[], Picture] | None,
     ) -> AccessUnit:
+        if new_face and self.config.rung is Rung.VIDEO and self.config.acknowledged:
+            self._stale = True  # nobody sees the keyframe, but a fall to another rung would show who was there before
         due = force_keyframe or self._keyframe_is_due(crop) or self.look_back()
         entered = not self.config.acknowledged  # decoding of a file can start at each keyframe, so the base starts too
         held = None if due and entered else self._current

@@ -181,7 +181,9 @@ class RateFitter:
                 yield _at_quality(config, base.quality - log(growth) / GROWTH_WITH_QUALITY)
 
     def _restored(self, found: Fitted) -> Iterator[EncoderConfig]:
-        if self._any_rung and found.config.rung is Rung.VIDEO and found.config.base.quality < _POOR:
+        base = found.config.base
+        whole = found.config.rung is Rung.VIDEO and base.size == self._size
+        if self._any_rung and whole and base.quality < _POOR:
             yield from filter(None, (self._hybrid, slower(self._hybrid)))
 
     def _faster(self, found: Fitted) -> Iterator[EncoderConfig]:

@@ -24,8 +24,12 @@ _FALL = 0.75
 
 _LARGEST_STEP = 15.0
 
-_DEARER = 1.3
-"""Where the video rung did not fit, it is tried again at a rate so many times higher."""
+_DEARER, _BAN_S, _LONGEST_BAN_S = 1.3, 30.0, 480.0
+"""Where the video rung did not fit, it is tried again at a rate so many times higher, or so much later; after each time
+that it did not fit again, twice as much later."""
+
+_KEPT = 1.15
+"""The video rung is left at a rate so many times lower than the one from which on it is taken."""
 
 
 class RateHolder:
@@ -39,7 +43,8 @@ class RateHolder:
         self._asked, self._size = config, picture_size
         self._bitrate_bps: float | None = None
         self._known: dict[tuple[int, float], float] = {}
-        self._any_rung, self._no_video_below_bps = False, 0.0
+        self._any_rung, self._now_s = False, 0.0
+        self._no_video_below_bps, self._no_video_until_s, self._ban_s = 0.0, 0.0, _BAN_S
         self._top = self._config = config
         self._bytes, self._since_s = 0, float("inf")  # counted since then
 
@@ -47,7 +52,13 @@ class RateHolder:
         """The configuration for a rate, in this rung, None for the ladder's. Raises ConfigError below 1 kbit/s."""
         top = config_for_rate(bitrate_bps, self._asked, self._size, rung)
         self._any_rung = rung is None
-        if self._any_rung and top.rung is Rung.VIDEO and bitrate_bps < self._no_video_below_bps:
+        if self._any_rung and self._config.rung is Rung.VIDEO and top.rung is Rung.HYBRID:
+            above = config_for_rate(_KEPT * bitrate_bps, self._asked, self._size)
+            if self._config.base.quality == 0:
+                self._ban_video(bitrate_bps)
+            elif above.rung is Rung.VIDEO:
+                top = above
+        if self._any_rung and top.rung is Rung.VIDEO and self._banned(bitrate_bps):
             top = config_for_rate(bitrate_bps, self._asked, self._size, Rung.HYBRID)
         same = (top.rung, _kind(top.base)) == (self._top.rung, _kind(self._top.base))
         if not same or self._bitrate_bps is None:
@@ -70,6 +81,7 @@ class RateHolder:
         Fresh starts that the other end asks for count, so that a network that loses much is not sent more than others;
         those that a change brings do not.
         """
+        self._now_s = max(self._now_s, time_s)
         if self._bitrate_bps is None:
             return None
         if time_s < self._since_s:
@@ -85,6 +97,8 @@ class RateHolder:
         if elapsed_s < _WINDOW_S and ratio < _FAR_OVER:
             return None
         self._since_s, self._bytes = time_s, 0
+        if ratio <= _OVER and base.quality >= self._top.base.quality and self._video_is_due():
+            return self.aim(self._bitrate_bps, None)
         if _UNDER <= ratio <= _OVER:
             return None
         step = min(_LARGEST_STEP, max(-_LARGEST_STEP, -log(ratio) / GROWTH_WITH_QUALITY))
@@ -93,7 +107,7 @@ class RateHolder:
         if changed == base and ratio > _OVER:
             lower = [step.base for step in cheaper(self._config, self._size) if _kind(step.base) != _kind(base)]
             if not lower and self._any_rung and self._config.rung is Rung.VIDEO:
-                self._no_video_below_bps = _DEARER * self._bitrate_bps
+                self._ban_video(self._bitrate_bps)
                 return self.aim(self._bitrate_bps, None)
             changed = self._remembered(lower[0]) if lower else base
         elif ratio < _UNDER and _kind(base) != _kind(self._top.base) and quality > self._top.base.quality:
@@ -103,6 +117,21 @@ class RateHolder:
             return None
         self._config, self._since_s = replace(self._config, base=changed), float("inf")
         return self._config
+
+    def _ban_video(self, bitrate_bps: float) -> None:
+        self._no_video_below_bps = _DEARER * bitrate_bps
+        self._no_video_until_s = self._now_s + self._ban_s
+        self._ban_s = min(_LONGEST_BAN_S, 2 * self._ban_s)
+
+    def _banned(self, bitrate_bps: float) -> bool:
+        return bitrate_bps < self._no_video_below_bps and self._now_s < self._no_video_until_s
+
+    def _video_is_due(self) -> bool:
+        """Whether the ladder has the video rung at this rate, and it may be tried again."""
+        assert self._bitrate_bps is not None
+        if not self._any_rung or self._top.rung is not Rung.HYBRID or self._banned(self._bitrate_bps):
+            return False
+        return config_for_rate(self._bitrate_bps, self._asked, self._size).rung is Rung.VIDEO
 
     def _remembered(self, base: BaseConfig) -> BaseConfig:
         return replace(base, quality=self._known.get(_kind(base), base.quality))

@@ -26,6 +26,9 @@ _KEYFRAMES = 8
 _HOPELESS = 1.5
 """Times what it may take: what is expected to take more is not tried."""
 
+_FEWEST = 50
+"""Frames that say enough of a segment."""
+
 TimedPicture = tuple[float, CroppedPicture]
 
 Coded = dict[int, BasePicture]
@@ -72,12 +75,13 @@ class Segment:
     _coded: dict[BaseConfig, Coded] = field(default_factory=dict)
 
     def beginning(self, seconds: float) -> "Segment":
-        """So much of it, at the same rate; itself where it is no longer than that."""
-        start_s = self.frames[0][0]
+        """So much of it, at the same rate; itself where it is no longer than that, or too few frames are."""
+        start_s, last_s = self.frames[0][0], self.frames[-1][0]
         count = sum(time_s - start_s < seconds for time_s, _ in self.frames)
-        if count == len(self.frames):
+        if count == len(self.frames) or count < _FEWEST:
             return self
-        part = count / len(self.frames)
+        length_s = (last_s - start_s) * len(self.frames) / (len(self.frames) - 1)
+        part = (self.frames[count][0] - start_s) / length_s
         return replace(self, frames=self.frames[:count], allowed=part * self.allowed, part=part, _coded={})
 
     def fit(self, config: EncoderConfig, start: BaseConfig | None = None, fall: bool = True) -> Fitted:

@@ -188,10 +188,13 @@ def test_the_beginning_says_how_the_whole_segment_is_coded() -> None:
 
     whole = replace(segment_of(frames), allowed=10_000)
     part = whole.beginning(20.0)
-    assert (part.frames, part.allowed, part.part) == (frames[:100], 5000, 0.5)
+    assert (part.frames, part.allowed, part.part) == (frames[:100], pytest.approx(5000), pytest.approx(0.5))
     config = RateFitter(6000, CONFIG, SIZE).config
     assert part.fit(config).keyframes == pytest.approx(whole.fit(config).keyframes)
     assert part.beginning(20.0) is part
+    uneven = replace(whole, frames=frames[:100] + [(20 + n / 25, frames[n][1]) for n in range(100)])  # 20 s, then 4
+    assert uneven.beginning(20.0).allowed == pytest.approx(10_000 * 20 / 24, rel=0.01)
+    assert replace(whole, frames=[frames[0], *frames[101:]]).beginning(20.0).frames == [frames[0], *frames[101:]]
     chosen = RateFitter(6000, CONFIG, SIZE, Rung.HYBRID, trial).fit(frames, 40.0, 0)
     assert set(seen) == {100}
     assert chosen.base == whole_quality(frames, chosen, 6000 * 40 / 8)

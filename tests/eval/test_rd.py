@@ -49,6 +49,8 @@ def test_rows_may_be_compressed(video, tmp_path):
     list(run(pending_jobs([video], POINTS[:2], results), BLIND, results))
     packed.write_bytes(gzip.compress(results.read_bytes()))
     assert load_rows([packed]) == load_rows([results])
+    with pytest.raises(UsageError, match="gunzip"):
+        pending_jobs([video], POINTS, packed)
     packed.write_bytes(packed.read_bytes()[:-20])
     with pytest.raises(MediaError, match="cannot be read"):
         load_rows([packed])
