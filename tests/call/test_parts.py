@@ -108,11 +108,11 @@ def test_one_bad_second_changes_nothing_and_the_worst_pace_is_the_last() -> None
 
 
 def test_the_leanest_conventional_call_has_the_same_voice_and_a_picture_as_true() -> None:
-    assert leanest_conventional_kbps(5.8, 6.0, 60) == pytest.approx(9.0 + 6.0 + 50 * 8 / 60)
-    assert leanest_conventional_kbps(6.0, 6.0, 60) == pytest.approx(13.2 + 6.0 + 50 * 8 / 60), "from a row on"
-    assert leanest_conventional_kbps(3.0, 6.0, 120) == pytest.approx(9.0 + 6.0 + 50 * 8 / 120)
-    assert leanest_conventional_kbps(500.0, 24.0, 20) == pytest.approx(30.1 + 24.0 + 20.0), "nothing is extrapolated"
-    assert leanest_conventional_kbps(5.8, 0.0, 60) == 9.0, "nobody speaks: no packets"
+    assert leanest_conventional_kbps(5.8, 6.0, 60) == pytest.approx(10.5 + 6.0 + 50 * 8 / 60)
+    assert leanest_conventional_kbps(6.0, 6.0, 60) == pytest.approx(13.7 + 6.0 + 50 * 8 / 60), "from a row on"
+    assert leanest_conventional_kbps(3.0, 6.0, 120) == pytest.approx(10.5 + 6.0 + 50 * 8 / 120)
+    assert leanest_conventional_kbps(500.0, 24.0, 20) == pytest.approx(32.9 + 24.0 + 20.0), "nothing is extrapolated"
+    assert leanest_conventional_kbps(5.8, 0.0, 60) == 10.5, "nobody speaks: no packets"
 
 
 def tone(number: int, level: float = 8000.0) -> AudioFrame:
