@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from eval.compare import break_even, value_at
-from eval.report.tables import METRICS, Table, anchor_codecs, curve_points, kbps
+from eval.report.tables import METRICS, Table, anchor_codecs, curve_points, kbps, row_points
 from eval.rows import Row
 from eval.summary import Mean, summarise
 
@@ -48,11 +48,8 @@ def clips_beside_anchor_table(rows: Sequence[Row], tested: str, anchor: str, rat
     labels = {mean.point: mean.label for mean in sorted(summarise(ours), key=lambda mean: mean.rate(rate))}
     lines, defeats = [], 0
     for clip in sorted({row.clip for row in ours}):
-        theirs = [
-            (row.rates[rate], row.strict["psnr_db"])
-            for row in rows
-            if row.clip == clip and row.codec == anchor and not row.error and row.strict["psnr_db"] is not None
-        ]
+        anchors = [row for row in rows if row.clip == clip and row.codec == anchor and not row.error]
+        theirs = row_points(anchors, rate, "psnr_db")
         cells = []
         for point in labels:
             row = next((r for r in ours if r.clip == clip and r.point == point), None)

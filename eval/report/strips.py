@@ -16,7 +16,7 @@ from eval.metrics.fidelity import psnr_db
 from eval.points import Point, make_point
 from eval.rd import code_point
 from eval.report.film import Frames, close_ups, film_strip, instants, shown, time_slices
-from eval.report.tables import kbps
+from eval.report.tables import kbps, row_points
 from eval.rows import Row
 from eval.summary import Mean
 from talkcodec.codec.config import Rung
@@ -87,8 +87,7 @@ def ranked_clips(rows: Sequence[Row], ours: Sequence[Row]) -> dict[str, str]:
 
 def gain_db(anchors: Sequence[Row], row: Row) -> float | None:
     """PSNR of `row` less that of the anchor at the same rate; None where the anchor's points do not reach."""
-    curve = [(each.rates[_RATE], each.strict["psnr_db"]) for each in anchors if each.strict["psnr_db"] is not None]
-    theirs = value_at(curve, row.rates[_RATE], "psnr_db")
+    theirs = value_at(row_points(anchors, _RATE, "psnr_db"), row.rates[_RATE], "psnr_db")
     value = row.strict["psnr_db"]
     return None if theirs is None or value is None else value - theirs
 

@@ -25,6 +25,7 @@ __all__ = [
     "kbps",
     "points_table",
     "research_table",
+    "row_points",
 ]
 
 METRICS = {
@@ -116,11 +117,11 @@ def clip_bd_rate_table(rows: Sequence[Row], tested: str, rate: str) -> Table:
     anchors = [row for row in kept if row.codec in codecs]
     ours = [row for row in kept if row.curve == tested]
     clips = sorted({row.clip for row in ours})
+    pairs = [[[row for row in of if row.clip == clip] for of in (anchors, ours)] for clip in clips]
     columns = []
     for metric in COMPARED:
         results = [
-            bd_rate(_points_of(anchors, clip, rate, metric), _points_of(ours, clip, rate, metric), metric)
-            for clip in clips
+            bd_rate(row_points(theirs, rate, metric), row_points(own, rate, metric), metric) for theirs, own in pairs
         ]
         columns.append(_spread([result.percent for result in results]))
     names = ("mean", "median", "middle half", "dearest", "dearer than the best of all", "refused")
@@ -132,11 +133,6 @@ def clip_bd_rate_table(rows: Sequence[Row], tested: str, rate: str) -> Table:
     )
     header = ["over clips", *(METRICS[m][0] for m in COMPARED)]
     return Table(f"BD-rate clip by clip, {_rate_name(rate)}", note, header, cells)
-
-
-def _points_of(rows: Sequence[Row], clip: str, rate: str, metric: str) -> list[tuple[float, float]]:
-    values = [(row.rates[rate], row.strict[metric]) for row in rows if row.clip == clip]
-    return [(rate, value) for rate, value in values if value is not None]
 
 
 def _spread(percents: Sequence[float | None]) -> list[str]:
@@ -223,6 +219,11 @@ def curve_points(means: Sequence[Mean], rate: str, metric: str) -> list[tuple[fl
     faces = metric in ("akd_px", "akd_ocular", "aed")
     usable = [m for m in means if not faces or not m.strict["mkr"].mean > LOST_FACES_WARNING]
     return [(mean.rate(rate), mean.strict[metric].mean) for mean in usable]
+
+
+def row_points(rows: Sequence[Row], rate: str, metric: str) -> list[tuple[float, float]]:
+    """(rate, value) of each row that has the metric."""
+    return [(row.rates[rate], row.strict[metric]) for row in rows if row.strict[metric] is not None]
 
 
 def anchor_codecs(measured: Sequence[Mean] | Sequence[Row]) -> list[str]:

@@ -213,10 +213,8 @@ def _gain_db(config: EncoderConfig, other: EncoderConfig) -> float:
     """By how much the other must be better."""
     if other.still_quality > config.still_quality and other.rung is config.rung:
         return 0.0
-    if other.base.size == config.base.size and other.base.fps < config.base.fps:
-        return -_LOSS_FOR_FEWER_DB
-    if other.base.size == config.base.size and other.base.fps > config.base.fps:
-        return _GAIN_FOR_MORE_DB
+    if other.base.size == config.base.size and other.base.fps != config.base.fps:
+        return _GAIN_FOR_MORE_DB if other.base.fps > config.base.fps else -_LOSS_FOR_FEWER_DB
     if config.rung is Rung.VIDEO and other.rung is Rung.HYBRID and config.base.quality < _POOR:
         return -_LOSS_FOR_FACE_DB
     loses = other.still_quality < config.still_quality or (other.rung is Rung.VIDEO and config.rung is not Rung.VIDEO)

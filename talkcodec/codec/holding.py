@@ -52,12 +52,12 @@ class RateHolder:
         """The configuration for a rate, in this rung, None for the ladder's. Raises ConfigError below 1 kbit/s."""
         top = config_for_rate(bitrate_bps, self._asked, self._size, rung)
         self._any_rung = rung is None
-        if self._any_rung and self._config.rung is Rung.VIDEO and top.rung is Rung.HYBRID:
+        leaves_video = self._any_rung and self._config.rung is Rung.VIDEO and top.rung is Rung.HYBRID
+        if leaves_video and self._config.base.quality == 0:
+            self._ban_video(bitrate_bps)
+        elif leaves_video:
             above = config_for_rate(_KEPT * bitrate_bps, self._asked, self._size)
-            if self._config.base.quality == 0:
-                self._ban_video(bitrate_bps)
-            elif above.rung is Rung.VIDEO:
-                top = above
+            top = above if above.rung is Rung.VIDEO else top
         if self._any_rung and top.rung is Rung.VIDEO and self._banned(bitrate_bps):
             top = config_for_rate(bitrate_bps, self._asked, self._size, Rung.HYBRID)
         same = (top.rung, _kind(top.base)) == (self._top.rung, _kind(self._top.base))
@@ -119,6 +119,8 @@ class RateHolder:
         return self._config
 
     def _ban_video(self, bitrate_bps: float) -> None:
+        if self._banned(bitrate_bps):
+            return
         self._no_video_below_bps = _DEARER * bitrate_bps
         self._no_video_until_s = self._now_s + self._ban_s
         self._ban_s = min(_LONGEST_BAN_S, 2 * self._ban_s)

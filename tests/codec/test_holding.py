@@ -100,6 +100,15 @@ def test_the_video_rung_is_tried_again_ever_more_rarely() -> None:
     assert sum(a.rung is not b.rung for a, b in pairwise(easy)) == 1
 
 
+def test_a_fall_below_the_border_counts_once() -> None:
+    """Regression: the video rung was out for 120 s after its second fall there, not for 60."""
+    holder = RateHolder(EncoderConfig(acknowledged=True), 256)
+    start = holder.aim(14_500, None)
+    assert start.rung is Rung.VIDEO
+    assert held(holder, holder.aim(13_500, None), 25, 2000, 0.0)[-1].rung is Rung.HYBRID
+    assert holder._ban_s == 60
+
+
 def test_a_rate_about_the_border_of_two_rungs_changes_none() -> None:
     """Regression: 39 changes in two minutes."""
     for video_bytes, changes in ((150, 0), (2000, 6)):
