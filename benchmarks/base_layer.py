@@ -65,6 +65,7 @@ def _vp9(effort: int) -> Coder:
             "cpu-used": str(effort),
             "lag-in-frames": "0",
             "auto-alt-ref": "0",
+            "frame-parallel": "0",
             "crf": str(crf),
         },
         (35, 44, 52, 58, 63),

@@ -101,6 +101,7 @@ def _open(width: int, height: int, settings: StreamSettings) -> av.VideoCodecCon
         "crf": str(_crf(settings.quality)),
         "lag-in-frames": "0",
         "auto-alt-ref": "0",
+        "frame-parallel": "0",  # probabilities adapt from picture to picture: 4 to 5 % of the rate, for no time
     }
     return context
 

@@ -79,6 +79,12 @@ def test_units_say_what_they_are_in_their_first_byte() -> None:
     assert [unit[0] for unit in film(4)] == [0x82, 0x86, 0x86, 0x86]
 
 
+def test_probabilities_adapt_from_picture_to_picture() -> None:
+    """A key frame says so (6.2) behind kind, sync code, colours, size and one bit: contexts are refreshed, not parallel."""
+    bits = int.from_bytes(film(1)[0][:12], "big")
+    assert (bits >> 96 - 8 - 24 - 4 - 32 - 3 & 0b111) == 0b010
+
+
 def test_no_unit_ends_like_several_frames_in_one() -> None:
     """Else the decoder would refuse it: libvpx puts a zero behind a frame that happens to."""
     for quality in (0, 30, 90):

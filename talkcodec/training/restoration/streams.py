@@ -163,6 +163,7 @@ def _encoder(settings: StreamSettings) -> av.VideoCodecContext:
             "b": "0",
             "lag-in-frames": "0",
             "auto-alt-ref": "0",
+            "frame-parallel": "0",
         }
     return context
 
