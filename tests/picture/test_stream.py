@@ -80,7 +80,7 @@ def test_units_say_what_they_are_in_their_first_byte() -> None:
 
 
 def test_probabilities_adapt_from_picture_to_picture() -> None:
-    """A key frame says so (6.2) behind kind, sync code, colours, size and one bit: contexts are refreshed, not parallel."""
+    """A key frame says so (6.2) behind kind, sync code, colours, size and a bit: refreshed contexts, not parallel."""
     bits = int.from_bytes(film(1)[0][:12], "big")
     assert (bits >> 96 - 8 - 24 - 4 - 32 - 3 & 0b111) == 0b010
 
