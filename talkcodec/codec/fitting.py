@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from math import exp, log, sqrt
 
 from talkcodec.codec.choice import ReferenceChoice
@@ -63,8 +64,9 @@ _POOR = 5.0
 _BELOW = 5.0
 """As much below 0 the quality may be expected to be for a higher frame rate to be tried."""
 
-Trial = Callable[[Segment, EncoderConfig], FloatArray]
-"""How well a segment would be shown, at some instants: dB, more is better (`trial.shown_psnr_db`)."""
+Trial = Callable[[Segment, EncoderConfig, bool], FloatArray]
+"""How well a segment would be shown, at some instants: dB, more is better; True: at many, not restored
+(`trial.shown_psnr_db`)."""
 
 
 class RateFitter:
@@ -129,23 +131,27 @@ class RateFitter:
         return found
 
     def _better(self, found: Fitted, segment: Segment, trial: Trial) -> Fitted:
-        """What shows the segment best of what can be reached in steps that each show it better."""
-        shown_db: FloatArray | None = None
+        """What shows the segment best of what can be reached in steps that each show it better.
+
+        Frame rates are compared without the restoration, which does as much for either, at more instants: coded
+        pictures and those between differ by 3 dB, and with few of them so does the mean, by half a dB.
+        """
+        shown_db = cache(partial(trial, segment))
         seen = [found.config]
         for step in (
             self._finer_keyframes, self._coarser_keyframes, self._without_keyframes, self._smaller, self._larger,
             self._restored, self._faster, self._slower, self._slower,
         ):  # fmt: skip
+            light = step in (self._faster, self._slower)
             for config in step(found):
                 missed = found.share > 1 + 2 * (segment.most - 1)
-                tried = segment.fit(config, fall=step not in (self._faster, self._slower))
+                tried = segment.fit(config, fall=not light)
                 if tried.config in seen or tried.share > (found.share if missed else segment.most):
                     continue
                 seen.append(tried.config)
-                shown_db = trial(segment, found.config) if shown_db is None else shown_db
-                tried_db = trial(segment, tried.config)
-                if missed or _enough(tried_db - shown_db, _gain_db(found.config, tried.config)):
-                    found, shown_db = tried, tried_db
+                least_db = _gain_db(found.config, tried.config)
+                if missed or _enough(shown_db(tried.config, light) - shown_db(found.config, light), least_db):
+                    found = tried
         return found
 
     def _finer_keyframes(self, found: Fitted) -> Iterator[EncoderConfig]:

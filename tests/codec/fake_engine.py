@@ -47,7 +47,7 @@ class FakeEngine:
     def find_flow(self, reference: FakeReference, base: Picture) -> FloatArray:
         return np.zeros((2, SIZE // 2, SIZE // 2), np.float32)
 
-    def generate(self, reference: FakeReference, drive: Drive) -> Picture:
+    def generate(self, reference: FakeReference, drive: Drive, *, light: bool = False) -> Picture:
         if drive.base is not None:  # enlarged, with what the reference lost when it was reduced
             size = drive.base.picture.shape[0]
             small = cv2.resize(reference.picture, (size, size), interpolation=cv2.INTER_AREA)

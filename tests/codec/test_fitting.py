@@ -109,7 +109,7 @@ def test_a_gain_must_be_surer_than_chance() -> None:
     frames = [(time, cut(20, Crop(0, 0, SIZE))) for time, _ in film(50)]
     spread = np.tile(np.float32([-4, 5]), 8)
     for gains, rung in ((spread, Rung.HYBRID), (np.full(16, 0.5, np.float32), Rung.VIDEO)):
-        trial = partial(lambda gains, _, config: 30 + gains * (config.rung is Rung.VIDEO), gains)
+        trial = partial(lambda gains, _, config, light: 30 + gains * (config.rung is Rung.VIDEO), gains)
         assert fitted(14_000, frames, trial).rung is rung
 
 
@@ -119,7 +119,7 @@ def test_what_is_shown_better_is_chosen_and_kept() -> None:
     later = [(time + 4.0, picture) for time, picture in still]
 
     def likes(rung: Rung, fps: float) -> fitting.Trial:
-        return lambda _, config: all_as(30.0 + (config.rung is rung) - abs(config.base.fps - fps) / 10)
+        return lambda _, config, light: all_as(30.0 + (config.rung is rung) - abs(config.base.fps - fps) / 10)
 
     for rung, fps in ((Rung.VIDEO, 12.5), (Rung.VIDEO, 25), (Rung.HYBRID, 12.5)):
         fitter = RateFitter(14_000, CONFIG, SIZE, trial=likes(rung, fps))
@@ -135,7 +135,7 @@ def test_a_later_segment_that_the_video_rung_cannot_pay_is_restored_with_a_keyfr
     noise = [random.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8) for _ in frames]
     later = [(20 + n / 5, CroppedPicture(picture, whole, (SIZE, SIZE), True, 0.0)) for n, picture in enumerate(noise)]
     for rung, then in ((None, Rung.HYBRID), (Rung.VIDEO, Rung.VIDEO)):
-        fitter = RateFitter(2800, CONFIG, SIZE, rung, lambda _, config: all_as(config.rung is Rung.VIDEO))
+        fitter = RateFitter(2800, CONFIG, SIZE, rung, lambda _, config, light: all_as(config.rung is Rung.VIDEO))
         assert fitter.fit(frames, 20.0, 0).rung is Rung.VIDEO
         assert fitter.fit(later, 40.0, 11_000).rung is then
 
@@ -144,7 +144,7 @@ def test_finer_keyframes_come_more_rarely() -> None:
     """Regression: those that quality asks for took up to 22 % of the rate instead of 15."""
     frames = [(n / 5, cut(20, Crop(0, 0, SIZE))) for n in range(60)]
     plain = RateFitter(9000, CONFIG, SIZE, Rung.HYBRID).config
-    trial: fitting.Trial = lambda _, config: all_as(config.still_quality)  # noqa: E731
+    trial: fitting.Trial = lambda _, config, light: all_as(config.still_quality)  # noqa: E731
     finer = RateFitter(9000, CONFIG, SIZE, Rung.HYBRID, trial).fit(frames, 12.0, 0)
     assert (plain.still_quality, finer.still_quality) == (40, 45)
     assert finer.min_keyframe_interval_s == pytest.approx(plain.min_keyframe_interval_s * 45 / 40)
@@ -155,7 +155,7 @@ def test_fewer_pictures_may_be_a_little_worse_and_more_must_be_better() -> None:
 
     def fps_where(gain_db: float, frames: list[TimedPicture]) -> float:
         """gain_db: of 12.5 pictures a second more."""
-        trial = partial(lambda gain, _, config: all_as(30 + gain * (config.base.fps / 12.5 - 1)), gain_db)
+        trial = partial(lambda gain, _, config, light: all_as(30 + gain * (config.base.fps / 12.5 - 1)), gain_db)
         return fitted(40_000, frames, trial).base.fps
 
     still, random = cut(20, Crop(0, 0, SIZE)), np.random.default_rng(1)
@@ -173,7 +173,7 @@ def test_a_poor_video_rung_gives_way_to_the_keyframe_that_keeps_the_face() -> No
     noise = [random.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8) for _ in range(100)]
     hard = [(n / 25, CroppedPicture(picture, whole, (SIZE, SIZE), True, 0.0)) for n, picture in enumerate(noise)]
     for kbps, loss_db, rung in ((26, 1.5, Rung.HYBRID), (26, 2.5, Rung.VIDEO), (55, 1.5, Rung.VIDEO)):
-        trial = partial(lambda loss, _, config: all_as(30 - loss * (config.rung is Rung.HYBRID)), loss_db)
+        trial = partial(lambda loss, _, config, light: all_as(30 - loss * (config.rung is Rung.HYBRID)), loss_db)
         assert fitted(1000 * kbps, hard, trial).rung is rung
 
 
@@ -182,7 +182,7 @@ def test_the_beginning_says_how_the_whole_segment_is_coded() -> None:
     frames = [(n / 5, cut(20 + 8 * (n % 20 < 10 if n < 100 else 0), Crop(0, 0, SIZE))) for n in range(200)]
     seen: list[int] = []
 
-    def trial(segment: Segment, config: EncoderConfig) -> FloatArray:
+    def trial(segment: Segment, config: EncoderConfig, light: bool) -> FloatArray:
         seen.append(len(segment.frames))
         return all_as(-abs(config.base.fps - 12.5))
 
@@ -208,7 +208,7 @@ def whole_quality(frames: list[TimedPicture], config: EncoderConfig, allowed: fl
 def test_a_rung_or_a_keyframe_quality_that_was_asked_for_is_kept() -> None:
     tried: list[EncoderConfig] = []
 
-    def trial(_: Segment, config: EncoderConfig) -> FloatArray:
+    def trial(_: Segment, config: EncoderConfig, light: bool) -> FloatArray:
         tried.append(config)
         return all_as(len(tried))  # each better than the one before
 
@@ -221,6 +221,13 @@ def test_a_rung_or_a_keyframe_quality_that_was_asked_for_is_kept() -> None:
     RateFitter(14_000, CONFIG, SIZE, trial=trial).fit(frames, 2.0, 0)
     assert {config.rung for config in tried} == {Rung.HYBRID, Rung.VIDEO}
     assert len({config.still_quality for config in tried}) > 1
+
+
+def test_frame_rates_are_compared_without_the_restoration() -> None:
+    frames = [(time, cut(20, Crop(0, 0, SIZE))) for time, _ in film(50)]
+    for tells in (True, False):
+        trial = partial(lambda tells, _, config, light: all_as(30 + (light is tells) * config.base.fps), tells)
+        assert (fitted(40_000, frames, trial).base.fps == 25) is tells
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -243,7 +250,8 @@ def test_a_short_film_goes_without_a_keyframe_where_that_shows_it_better() -> No
     frames = film(25)
     plain = fitted(9000, frames)
     assert plain.rung is Rung.HYBRID
-    without = fitted(9000, frames, lambda _, config: all_as(config.rung is Rung.VIDEO and config.base.size < SIZE))
+    small: fitting.Trial = lambda _, config, light: all_as(config.rung is Rung.VIDEO and config.base.size < SIZE)  # noqa: E731
+    without = fitted(9000, frames, small)
     assert (without.rung, without.base.size < SIZE) == (Rung.VIDEO, True)
 
 
