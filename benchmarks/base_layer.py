@@ -56,7 +56,7 @@ def _svt(preset: int, levels: int = 4) -> Coder:
     )
 
 
-def _vp9(effort: int) -> Coder:
+def _vp9(effort: int, **others: str) -> Coder:
     return Coder(
         "libvpx-vp9",
         "vp9",
@@ -67,6 +67,7 @@ def _vp9(effort: int) -> Coder:
             "auto-alt-ref": "0",
             "frame-parallel": "0",
             "crf": str(crf),
+            **{name.replace("_", "-"): value for name, value in others.items()},
         },
         (35, 44, 52, 58, 63),
     )
@@ -100,7 +101,14 @@ CODERS: Mapping[str, Coder] = {
     "svt4-levels2": _svt(4, 2),
     "svt4-levels3": _svt(4, 3),
     "svt4-levels5": _svt(4, 5),
+    "vp9-0": _vp9(0),
     "vp9-1": _vp9(1),
+    "vp9-1-parallel": _vp9(1, frame_parallel="1"),
+    "vp9-1-ssim": _vp9(1, tune="ssim"),
+    "vp9-1-aq1": _vp9(1, aq_mode="1"),
+    "vp9-1-aq2": _vp9(1, aq_mode="2"),
+    "vp9-1-film": _vp9(1, tune_content="film"),
+    "vp9-1-sharp3": _vp9(1, sharpness="3"),
     "vp9-4": _vp9(4),
     "x265-slow": _x265("slow"),
     "x264-slow": _x264("slow"),
