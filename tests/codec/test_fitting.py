@@ -150,21 +150,28 @@ def test_finer_keyframes_come_more_rarely() -> None:
     assert finer.min_keyframe_interval_s == pytest.approx(plain.min_keyframe_interval_s * 45 / 40)
 
 
-def test_fewer_pictures_may_be_a_little_worse_and_more_must_be_better() -> None:
-    """Fewer in two steps; not where they cannot be finer."""
-
-    def fps_where(gain_db: float, frames: list[TimedPicture]) -> float:
-        """gain_db: of 12.5 pictures a second more."""
-        trial = partial(lambda gain, _, config, light: all_as(30 + gain * (config.base.fps / 12.5 - 1)), gain_db)
-        return fitted(40_000, frames, trial).base.fps
-
+@pytest.mark.parametrize(("rung", "bitrate_bps"), [(Rung.VIDEO, 40_000), (Rung.HYBRID, 16_000)])
+def test_fewer_pictures_may_be_a_little_worse_and_more_must_be_better(rung: Rung, bitrate_bps: float) -> None:
+    """Fewer in two steps; in the video rung as much worse as in no other."""
     still, random = cut(20, Crop(0, 0, SIZE)), np.random.default_rng(1)
     grain = [random.integers(-10, 11, (SIZE, SIZE, 3)) for _ in range(100)]
     moved = [np.roll(still.picture, n // 2, 1) + each for n, each in enumerate(grain)]
     frames = [(n / 25, replace(still, picture=np.clip(each, 0, 255).astype(np.uint8))) for n, each in enumerate(moved)]
-    for gain_db, fps in ((0.2, 6.25), (0.4, 12.5), (0.6, 25)):
-        assert fps_where(gain_db, frames) == fps
-    assert fps_where(0.2, [(time, still) for time, _ in frames]) == 12.5
+
+    def fps_where(more_db: float, fewer_db: float) -> float:
+        def trial(segment: Segment, config: EncoderConfig, light: bool) -> FloatArray:
+            return all_as(30 + more_db * (config.base.fps > usual) + fewer_db * (config.base.fps < usual))
+
+        usual = RateFitter(bitrate_bps, CONFIG, SIZE, rung, lambda *_: all_as(30)).config.base.fps
+        fitter = RateFitter(bitrate_bps, CONFIG, SIZE, rung, trial)
+        return fitter.fit(frames, frames[-1][0] + 0.04, 0).base.fps / usual
+
+    assert fps_where(0.4, -0.4) == 1
+    assert fps_where(0.4, -0.05) == 0.5
+    assert fps_where(0.4, -0.2) == (0.5 if rung is Rung.VIDEO else 1)
+    assert fps_where(0.6, -0.4) == 2
+    frames = [(time, still) for time, _ in frames]  # whose pictures cannot be finer
+    assert fps_where(0.4, -0.05) == 1
 
 
 def test_a_poor_video_rung_gives_way_to_the_keyframe_that_keeps_the_face() -> None:
