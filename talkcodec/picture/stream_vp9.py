@@ -1,10 +1,11 @@
 """VP9 picture streams: libvpx writes in low-delay mode, FFmpeg's own decoder reads, both through PyAV.
 
 A unit is one VP9 frame (VP9 Bitstream & Decoding Process Specification, version 0.6, section 6.2) and nothing else. Its
-first byte tells what it is: 0x82 a shown key frame, 0x86 a shown inter frame; other profiles, frames shown again and
-hidden frames begin otherwise. A key frame says its own size, which is read before
-anything is decoded; an inter frame must take over the size of its first reference. So no unit changes the size on the
-way, is scaled, or holds more than one frame: superframes (Annex B) end in a byte that a frame never ends in.
+first byte tells what it is: 0x82 a shown key frame, 0x86 a shown inter frame, below 0x80 one whose header is packed
+(`vp9_header.py`); other profiles, frames shown again and hidden frames begin otherwise. A key frame says its own size,
+which is read before anything is decoded; an inter frame must take over the size of its first reference. So no unit
+changes the size on the way, is scaled, or holds more than one frame: superframes (Annex B) end in a byte that a frame
+never ends in.
 
 Nothing changes quality or preset in a running libvpx: it is opened anew, and the next picture is an intra one. A forced
 intra picture needs no new coder.
@@ -28,6 +29,7 @@ from talkcodec.picture.stream import (
     check_unit,
     is_intra,
 )
+from talkcodec.picture.vp9_header import packed, unpacked
 from talkcodec.picture.yuv import rgb_to_yuv420, yuv420_to_rgb
 from talkcodec.types import Picture
 
@@ -73,7 +75,7 @@ class Vp9StreamEncoder:
                 f"picture takes {len(units[0])} bytes, at most {MAX_UNIT_BYTES} allowed: lower the quality"
             )
         self._pictures += 1
-        return units[0]
+        return packed(units[0])
 
     def change(self, settings: StreamSettings) -> None:
         if settings != self._settings:
@@ -142,8 +144,9 @@ class Vp9StreamDecoder:
 
     def _decode(self, unit: bytes) -> Picture:
         check_unit(unit)
+        unit = unpacked(unit)
         if unit[0] not in (0x82, 0x86):
-            raise BitstreamError(f"stream unit begins with 0x{unit[0]:02x}, expected 0x82 or 0x86")
+            raise BitstreamError(f"stream unit begins with 0x{unit[0]:02x}, expected 0x82, 0x86 or less than 0x80")
         if unit[-1] & 0xE0 == 0xC0:
             raise BitstreamError(f"stream unit ends with 0x{unit[-1]:02x}, which is for several frames in one")
         if is_intra(unit):
