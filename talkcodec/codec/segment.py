@@ -12,7 +12,7 @@ from talkcodec.codec.config import EncoderConfig
 from talkcodec.codec.crop import CroppedPicture
 from talkcodec.codec.ladder import cheaper
 from talkcodec.codec.search import fit_quality
-from talkcodec.picture import open_still
+from talkcodec.picture import open_still, quality_step
 from talkcodec.types import Picture
 
 __all__ = ["Coded", "Fitted", "Segment", "TimedPicture", "coded_bytes", "in_segments"]
@@ -72,7 +72,7 @@ class Segment:
     most: float
     size: int
     part: float = 1.0
-    _coded: dict[BaseConfig, Coded] = field(default_factory=dict)
+    _coded: dict[tuple[BaseConfig, int], Coded] = field(default_factory=dict)
 
     def beginning(self, seconds: float) -> "Segment":
         """So much of it, at the same rate; itself where it is no longer than that, or too few frames are."""
@@ -107,10 +107,12 @@ class Segment:
         return found
 
     def coded(self, base: BaseConfig) -> Coded:
-        """Its base pictures, coded so; kept, since steps that differ in their keyframes have the same."""
-        if base not in self._coded:
-            self._coded[base] = _code([(n, self.frames[n][1]) for n in self._numbers(base)], base)
-        return self._coded[base]
+        """Its base pictures, coded so; kept, since steps that differ in their keyframes have the same, and some
+        qualities too."""
+        key = replace(base, quality=0), quality_step(base.quality)
+        if key not in self._coded:
+            self._coded[key] = _code([(n, self.frames[n][1]) for n in self._numbers(base)], base)
+        return self._coded[key]
 
     def _base_bytes(self, base: BaseConfig) -> int:
         return coded_bytes(self.coded(base))

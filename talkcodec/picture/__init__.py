@@ -20,6 +20,7 @@ from talkcodec.picture.stream import (
     is_intra,
     open_decoder,
     open_encoder,
+    quality_step,
 )
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "open_decoder",
     "open_encoder",
     "open_still",
+    "quality_step",
 ]

@@ -20,6 +20,7 @@ __all__ = [
     "is_intra",
     "open_decoder",
     "open_encoder",
+    "quality_step",
 ]
 
 MAX_UNIT_BYTES = 64 * 1024
@@ -95,6 +96,13 @@ def open_encoder(settings: StreamSettings | None = None) -> StreamEncoder:
     from talkcodec.picture.stream_vp9 import Vp9StreamEncoder
 
     return Vp9StreamEncoder(settings or StreamSettings())
+
+
+def quality_step(quality: float) -> int:
+    """Qualities, 0 to 100, of the same step are coded alike; a higher one has a lower step."""
+    from talkcodec.picture.stream_vp9 import crf
+
+    return crf(quality)
 
 
 def open_decoder(max_size: int) -> StreamDecoder:

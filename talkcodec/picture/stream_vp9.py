@@ -33,7 +33,7 @@ from talkcodec.picture.vp9_header import packed, unpacked
 from talkcodec.picture.yuv import rgb_to_yuv420, yuv420_to_rgb
 from talkcodec.types import Picture
 
-__all__ = ["Vp9StreamDecoder", "Vp9StreamEncoder"]
+__all__ = ["Vp9StreamDecoder", "Vp9StreamEncoder", "crf"]
 
 _SYNC_CODE = b"\x49\x83\x42"
 _FOUND_REFERENCE = 0x02
@@ -100,7 +100,7 @@ def _open(width: int, height: int, settings: StreamSettings) -> av.VideoCodecCon
     context.options = {
         "deadline": "good" if preset < 5 else "realtime",
         "cpu-used": str(preset),
-        "crf": str(_crf(settings.quality)),
+        "crf": str(crf(settings.quality)),
         "lag-in-frames": "0",
         "auto-alt-ref": "0",
         "frame-parallel": "0",  # probabilities adapt from picture to picture: 4 to 5 % of the rate, for no time
@@ -108,7 +108,7 @@ def _open(width: int, height: int, settings: StreamSettings) -> av.VideoCodecCon
     return context
 
 
-def _crf(quality: float) -> int:
+def crf(quality: float) -> int:
     """Quality 0 to 100 as libvpx's constant quality 63 to 8."""
     return round(63 - 0.55 * quality)
 
