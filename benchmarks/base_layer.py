@@ -30,6 +30,7 @@ from rich.progress import Progress
 
 from eval.clips import Clip, find_clips, read_clip
 from talkcodec.picture.av1 import keep_scheduling
+from talkcodec.picture.stream_vp9 import low_delay
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -61,12 +62,8 @@ def _vp9(effort: int, **others: str) -> Coder:
         "libvpx-vp9",
         "vp9",
         lambda crf: {
+            **low_delay(crf, effort),
             "deadline": "good" if effort < 4 else "realtime",
-            "cpu-used": str(effort),
-            "lag-in-frames": "0",
-            "auto-alt-ref": "0",
-            "frame-parallel": "0",
-            "crf": str(crf),
             **{name.replace("_", "-"): value for name, value in others.items()},
         },
         (35, 44, 52, 58, 63),

@@ -5,6 +5,8 @@ thread.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from talkcodec.picture.stream_vp9 import low_delay
+
 __all__ = ["ANCHORS", "Anchor"]
 
 
@@ -55,14 +57,7 @@ def _vp8(quality: int, pixels: int) -> Mapping[str, str]:
 
 
 def _vp9(quality: int, pixels: int) -> Mapping[str, str]:
-    return {
-        "deadline": "good",
-        "cpu-used": "1" if pixels <= _OURS else "4",
-        "lag-in-frames": "0",
-        "auto-alt-ref": "0",
-        "frame-parallel": "0",
-        "crf": str(quality),
-    }
+    return low_delay(quality, 1 if pixels <= _OURS else 4)
 
 
 def _av1(quality: int, pixels: int) -> Mapping[str, str]:

@@ -35,7 +35,7 @@ how sharp they make a face: 0.1 dB by a keyframe of quality 20 instead of 25 cos
 _GAIN_FOR_MORE_DB, _LOSS_FOR_FEWER_DB, _LOSS_FOR_FEWER_WHOLE_DB = 0.5, 0.1, 0.3
 """More pictures a second must be so much better, fewer may be so much worse, the last in the video rung: each is finer,
 and whose face it is shows in that. More that were 0.4 dB better had 23 % more AED (vox2-2_01 at 17 kbit/s); whole ones
-that lost 0.25 to 0.4 dB had 6 to 24 % less, and 4 to 13 % more AKD. In the hybrid rung, whose keyframe says whose face
+that lost 0.25 to 0.4 dB had 6 to 24 % less, and 5 to 13 % more AKD. In the hybrid rung, whose keyframe says whose face
 it is, it gave nothing: cvt-l645x52fr4a_01 at 17 kbit/s had 27 % more AKD, and 2 % more AED, for 0.3 dB."""
 
 _LOSS_FOR_FACE_DB = 2.0

@@ -29,11 +29,11 @@ from talkcodec.picture.stream import (
     check_unit,
     is_intra,
 )
-from talkcodec.picture.vp9_header import packed, unpacked
+from talkcodec.picture.vp9_header import key_quantiser, packed, unpacked
 from talkcodec.picture.yuv import rgb_to_yuv420, yuv420_to_rgb
 from talkcodec.types import Picture
 
-__all__ = ["Vp9StreamDecoder", "Vp9StreamEncoder", "crf"]
+__all__ = ["Vp9StreamDecoder", "Vp9StreamEncoder", "crf", "low_delay"]
 
 _SYNC_CODE = b"\x49\x83\x42"
 _FOUND_REFERENCE = 0x02
@@ -97,15 +97,20 @@ def _open(width: int, height: int, settings: StreamSettings) -> av.VideoCodecCon
     context.gop_size = 1 << 30  # no intra picture but those asked for
     context.bit_rate = 0  # constant quality
     preset = _preset(width, height) if settings.preset is None else settings.preset
-    context.options = {
-        "deadline": "good" if preset < 5 else "realtime",
-        "cpu-used": str(preset),
-        "crf": str(crf(settings.quality)),
+    context.options = low_delay(crf(settings.quality), preset)
+    return context
+
+
+def low_delay(crf: int, cpu_used: int) -> dict[str, str]:
+    """libvpx' options for one picture at once, of a constant quality: 0 (fine) to 63, cpu-used 0 (slow) to 8."""
+    return {
+        "deadline": "good" if cpu_used < 5 else "realtime",
+        "cpu-used": str(cpu_used),
+        "crf": str(crf),
         "lag-in-frames": "0",
         "auto-alt-ref": "0",
         "frame-parallel": "0",  # probabilities adapt from picture to picture: 4 to 5 % of the rate, for no time
     }
-    return context
 
 
 def crf(quality: float) -> int:
@@ -187,24 +192,4 @@ class Vp9StreamDecoder:
         # max_pixels counts the decoder's own margins too. err_detect: refuse what a conforming encoder never writes.
         context.options = {"max_pixels": str((width + 128) * (height + 128)), "err_detect": "explode"}
         self._context, self._size = context, (width, height)
-        self.quantiser = _quantiser(unit)
-
-
-def _quantiser(unit: bytes) -> int:
-    """base_q_idx of a key frame of profile 0 without error resilience (6.2, 6.2.8, 6.2.9); 0 where the header ends."""
-    bits = int.from_bytes(unit[:40].ljust(40, b"\0"), "big")
-    left = 8 * 40 - (8 + 24 + 4 + 32)  # behind kind, sync code, colours and size
-
-    def read(count: int) -> int:
-        nonlocal left
-        left -= count
-        return bits >> left & (1 << count) - 1
-
-    if read(1):  # a size to be shown at
-        read(32)
-    read(4 + 6 + 3)  # contexts, loop filter's level and sharpness
-    if read(1) and read(1):  # the filter's changes, four for references and two for modes
-        for _ in range(6):
-            if read(1):
-                read(7)
-    return read(8)
+        self.quantiser = key_quantiser(unit)

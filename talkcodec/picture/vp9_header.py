@@ -1,14 +1,16 @@
-"""The header of a VP9 inter frame in three bytes, where it is of the kind that libvpx mostly writes.
+"""Headers of VP9 frames: what a key frame's says of its quality, and an inter frame's in three bytes.
 
-Its ten bytes (VP9 Bitstream & Decoding Process Specification, version 0.6, section 6.2) name what never changes in our
-streams: the references, their size, contexts, tiles. Six fields are left; and the first header that is coded is three
-bytes long for nine frames of ten, two of them 0. At 128 px and 8.3 pictures a second a frame has some 75 bytes, so this
-is a tenth of the rate.
+They are packed where they are of the kind that libvpx mostly writes. Ten bytes (VP9 Bitstream & Decoding Process
+Specification, version 0.6, section 6.2) name what never changes in our streams: the references, their size, contexts,
+tiles. Six fields are left; and the first header that is coded is three bytes long for nine frames of ten, two of them
+0. At 128 px and 8.3 pictures a second a frame has some 75 bytes, so this is a tenth of the rate.
 """
+
+from collections.abc import Callable
 
 from talkcodec.errors import BitstreamError
 
-__all__ = ["packed", "unpacked"]
+__all__ = ["key_quantiser", "packed", "unpacked"]
 
 _FIRST = 0x86
 """Of a shown inter frame of profile 0; that of a packed one is below 0x80."""
@@ -22,14 +24,7 @@ _USUAL = 3
 
 def packed(frame: bytes) -> bytes:
     """The frame, its header in three bytes; itself, if it is of another kind, as those above 448 px, with tiles."""
-    bits = int.from_bytes(frame[:12].ljust(12, b"\0"), "big")
-    left = 96 - 10  # behind kind and resets
-
-    def read(count: int) -> int:
-        nonlocal left
-        left -= count
-        return bits >> left & (1 << count) - 1
-
+    read = _reader(frame, 8 + 2)  # behind kind and resets
     golden = int(read(8) == 0b11)
     read(12 + 2)
     precise = read(1)
@@ -53,7 +48,7 @@ def packed(frame: bytes) -> bytes:
 
 def unpacked(unit: bytes) -> bytes:
     """What `packed` was given. Raises BitstreamError for a filter that there is not."""
-    if len(unit) < 4 or unit[0] & 0x80:
+    if unit[0] & 0x80:
         return unit
     fields, body = int.from_bytes(unit[:3], "big"), unit[3:]
     filters, kind = fields >> 18 & 0b111, fields & 0b1111
@@ -87,3 +82,29 @@ def _header(golden: int, precise: int, filters: int, level: int, quantiser: int,
         value, count = value << bits | number, count + bits
     padding = -count % 8
     return (value << padding).to_bytes((count + padding) // 8, "big")
+
+
+def key_quantiser(frame: bytes) -> int:
+    """base_q_idx of a key frame of profile 0 without error resilience (6.2, 6.2.8, 6.2.9); 0 where the header ends."""
+    read = _reader(frame, 8 + 24 + 4 + 32)  # behind kind, sync code, colours and size
+    if read(1):  # a size to be shown at
+        read(32)
+    read(4 + 6 + 3)  # contexts, loop filter's level and sharpness
+    if read(1) and read(1):  # the filter's changes, four for references and two for modes
+        for _ in range(6):
+            if read(1):
+                read(7)
+    return read(8)
+
+
+def _reader(frame: bytes, skip: int) -> Callable[[int], int]:
+    """Reads so many bits at a time from a frame's beginning, behind those that are skipped; 0 beyond its end."""
+    bits = int.from_bytes(frame[:40].ljust(40, b"\0"), "big")
+    left = 8 * 40 - skip
+
+    def read(count: int) -> int:
+        nonlocal left
+        left -= count
+        return bits >> left & (1 << count) - 1
+
+    return read

@@ -21,6 +21,7 @@ from av.video.reformatter import ColorRange
 from talkcodec.codec.face import FaceDetector
 from talkcodec.errors import EngineError
 from talkcodec.picture.av1 import keep_scheduling
+from talkcodec.picture.stream_vp9 import low_delay
 from talkcodec.picture.yuv import rgb_to_yuv420, yuv420_to_rgb
 from talkcodec.training.data import save_array
 from talkcodec.types import Picture
@@ -156,15 +157,7 @@ def _encoder(settings: StreamSettings) -> av.VideoCodecContext:
             "svtav1-params": "pred-struct=1:lookahead=0:lp=1",
         }
     else:
-        context.options = {
-            "deadline": "realtime" if settings.effort > 4 else "good",
-            "cpu-used": str(settings.effort),
-            "crf": str(settings.crf),
-            "b": "0",
-            "lag-in-frames": "0",
-            "auto-alt-ref": "0",
-            "frame-parallel": "0",
-        }
+        context.options = {**low_delay(settings.crf, settings.effort), "b": "0"}
     return context
 
 
